@@ -1,0 +1,290 @@
+/**
+ * Every error that can reach the wire, with its status, message and code.
+ *
+ * Status and message are KES's contract: its clients compare errors by both. `code` is Latchkey's own and
+ * tells apart what KES's messages don't. `docs/errors.md` lists all of them; a test keeps the list complete.
+ */
+
+/** An error with a reply of its own. Anything else that is thrown becomes {@link InternalError} on the wire. */
+export abstract class KesError extends Error {
+  /** HTTP status of the reply. */
+  abstract readonly status: number
+  /** Stable identifier of the cause, sent beside the message. */
+  abstract readonly code: string
+  /** What only the server's log says about this refusal: the deciding rule, the state, the store's words. */
+  readonly detail: string | undefined
+
+  constructor(message: string, options: { detail?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.detail = options.detail
+  }
+}
+
+type ErrorOptions = { detail?: string; cause?: unknown }
+
+/** The message by which every KES client knows a refusal; the code says which kind it was. */
+const NOT_ALLOWED = 'not authorized: insufficient permissions'
+
+// --- Who calls, and what may they do -------------------------------------------------------------------------
+
+export class CertificateRequiredError extends KesError {
+  override readonly name = 'CertificateRequiredError'
+  readonly status = 400
+  readonly code = 'CertificateRequired'
+  constructor(options?: ErrorOptions) {
+    super('tls: client certificate is required', options)
+  }
+}
+
+export class TooManyCertificatesError extends KesError {
+  override readonly name = 'TooManyCertificatesError'
+  readonly status = 400
+  readonly code = 'TooManyCertificates'
+  constructor(options?: ErrorOptions) {
+    super('tls: received more than one client certificate', options)
+  }
+}
+
+export class NotAllowedError extends KesError {
+  override readonly name = 'NotAllowedError'
+  readonly status = 403
+  readonly code = 'NotAllowed'
+  constructor(options?: ErrorOptions) {
+    super(NOT_ALLOWED, options)
+  }
+}
+
+// --- Requests that can't be understood -----------------------------------------------------------------------
+
+export class NotFoundError extends KesError {
+  override readonly name = 'NotFoundError'
+  readonly status = 404
+  readonly code = 'NotFound'
+  constructor(options?: ErrorOptions) {
+    super('404 page not found', options)
+  }
+}
+
+export class MethodNotAllowedError extends KesError {
+  override readonly name = 'MethodNotAllowedError'
+  readonly status = 405
+  readonly code = 'MethodNotAllowed'
+  /** The method that the route expects: `PUT`, `GET` or `DELETE`. */
+  readonly expected: string
+  constructor(received: string, expected: string, options?: ErrorOptions) {
+    super(`received method '${received}' expected '${expected}'`, options)
+    this.expected = expected
+  }
+}
+
+export class RequestTimeoutError extends KesError {
+  override readonly name = 'RequestTimeoutError'
+  readonly status = 408
+  readonly code = 'RequestTimeout'
+  constructor(options?: ErrorOptions) {
+    super('request body was not received in time', options)
+  }
+}
+
+export class InvalidPathError extends KesError {
+  override readonly name = 'InvalidPathError'
+  readonly status = 400
+  readonly code = 'InvalidPath'
+  constructor(options?: ErrorOptions) {
+    super('malformed request path', options)
+  }
+}
+
+export class InvalidNameError extends KesError {
+  override readonly name = 'InvalidNameError'
+  readonly status = 400
+  readonly code = 'InvalidName'
+  constructor(kind: 'key name' | 'policy name' | 'identity', value: string, options?: ErrorOptions) {
+    super(`${kind} '${value}' is empty, too long or contains invalid characters`, options)
+  }
+}
+
+export class InvalidPatternError extends KesError {
+  override readonly name = 'InvalidPatternError'
+  readonly status = 400
+  readonly code = 'InvalidPattern'
+  constructor(value: string, options?: ErrorOptions) {
+    super(`listing pattern '${value}' is empty, too long or is invalid`, options)
+  }
+}
+
+export class InvalidParameterError extends KesError {
+  override readonly name = 'InvalidParameterError'
+  readonly status = 400
+  readonly code = 'InvalidParameter'
+  constructor(parameter: string, value: string, expected: string, options?: ErrorOptions) {
+    super(`query parameter '${parameter}=${value}' is invalid: expected ${expected}`, options)
+  }
+}
+
+export class InvalidBodyError extends KesError {
+  override readonly name = 'InvalidBodyError'
+  readonly status = 400
+  readonly code = 'InvalidBody'
+  constructor(options?: ErrorOptions & { import?: boolean }) {
+    super(options?.import ? 'invalid import key request body' : 'invalid request body', options)
+  }
+}
+
+// --- Keys ----------------------------------------------------------------------------------------------------
+
+export class KeyExistsError extends KesError {
+  override readonly name = 'KeyExistsError'
+  readonly status = 400
+  readonly code = 'KeyExists'
+  constructor(options?: ErrorOptions) {
+    super('key already exists', options)
+  }
+}
+
+/** The name belonged to a key that was erased. Answers as {@link KeyExistsError} does, but for the code. */
+export class KeyNameReservedError extends KesError {
+  override readonly name = 'KeyNameReservedError'
+  readonly status = 400
+  readonly code = 'KeyNameReserved'
+  constructor(options?: ErrorOptions) {
+    super('key already exists', options)
+  }
+}
+
+export class KeyNotFoundError extends KesError {
+  override readonly name = 'KeyNotFoundError'
+  readonly status = 404
+  readonly code = 'KeyNotFound'
+  constructor(options?: ErrorOptions) {
+    super('key does not exist', options)
+  }
+}
+
+/**
+ * A use of a disabled key. MinIO maps only this status with this message to a clean permission error, so the
+ * real reason stands in the code alone.
+ */
+export class KeyDisabledError extends KesError {
+  override readonly name = 'KeyDisabledError'
+  readonly status = 403
+  readonly code = 'KeyDisabled'
+  constructor(options?: ErrorOptions) {
+    super(NOT_ALLOWED, options)
+  }
+}
+
+export class NotAuthenticError extends KesError {
+  override readonly name = 'NotAuthenticError'
+  readonly status = 400
+  readonly code = 'NotAuthentic'
+  constructor(options?: ErrorOptions) {
+    super('decryption failed: ciphertext is not authentic', options)
+  }
+}
+
+export class UnsupportedAlgorithmError extends KesError {
+  override readonly name = 'UnsupportedAlgorithmError'
+  readonly status = 406
+  readonly code = 'UnsupportedAlgorithm'
+  constructor(algorithm: string, options?: ErrorOptions) {
+    super(`algorithm '${algorithm}' is not supported`, options)
+  }
+}
+
+export class InvalidKeySizeError extends KesError {
+  override readonly name = 'InvalidKeySizeError'
+  readonly status = 406
+  readonly code = 'InvalidKeySize'
+  constructor(algorithm: string, options?: ErrorOptions) {
+    super(`invalid key size for '${algorithm}'`, options)
+  }
+}
+
+export class NoHmacError extends KesError {
+  override readonly name = 'NoHmacError'
+  readonly status = 409
+  readonly code = 'NoHmac'
+  constructor(options?: ErrorOptions) {
+    super('key does not support HMAC', options)
+  }
+}
+
+// --- Policies and identities ---------------------------------------------------------------------------------
+
+export class PolicyNotFoundError extends KesError {
+  override readonly name = 'PolicyNotFoundError'
+  readonly status = 404
+  readonly code = 'PolicyNotFound'
+  constructor(options?: ErrorOptions) {
+    super('policy does not exist', options)
+  }
+}
+
+export class IdentityNotFoundError extends KesError {
+  override readonly name = 'IdentityNotFoundError'
+  readonly status = 404
+  readonly code = 'IdentityNotFound'
+  constructor(options?: ErrorOptions) {
+    super('identity does not exist', options)
+  }
+}
+
+// --- The store -----------------------------------------------------------------------------------------------
+
+/** What the server was about to do when the store failed; part of KES's message. */
+export type StoreAction = 'create key' | 'read key' | 'delete key' | 'list keys' | 'change key'
+
+/** The store refused, failed, or holds something under this name that can't be trusted. The log has the cause. */
+export class StoreError extends KesError {
+  override readonly name: string = 'StoreError'
+  readonly status = 502
+  readonly code: string = 'StoreUnavailable'
+  constructor(action: StoreAction, options?: ErrorOptions) {
+    super(`failed to ${action}`, options)
+  }
+}
+
+/** The record of this one key is damaged or was edited; every other key goes on. */
+export class RecordDamagedError extends StoreError {
+  override readonly name = 'RecordDamagedError'
+  override readonly code = 'RecordDamaged'
+}
+
+export class StoreUnreachableError extends KesError {
+  override readonly name = 'StoreUnreachableError'
+  readonly status = 504
+  readonly code = 'StoreUnreachable'
+  constructor(options?: ErrorOptions) {
+    super('key store is not reachable', options)
+  }
+}
+
+export class StoreUnavailableError extends KesError {
+  override readonly name = 'StoreUnavailableError'
+  readonly status = 502
+  readonly code = 'StoreUnavailable'
+  constructor(options?: ErrorOptions) {
+    super('key store is unavailable', options)
+  }
+}
+
+// --- The server itself ---------------------------------------------------------------------------------------
+
+export class ShuttingDownError extends KesError {
+  override readonly name = 'ShuttingDownError'
+  readonly status = 503
+  readonly code = 'ShuttingDown'
+  constructor(options?: ErrorOptions) {
+    super('server is shutting down', options)
+  }
+}
+
+export class InternalError extends KesError {
+  override readonly name = 'InternalError'
+  readonly status = 500
+  readonly code = 'InternalError'
+  constructor(options?: ErrorOptions) {
+    super('internal server error', options)
+  }
+}
