@@ -1,0 +1,78 @@
+/** What the config file says, checked and with every default filled in. */
+import type { Identity, KeyName, PolicyName } from '../names.ts'
+import type { Address } from './address.ts'
+import type { ApiPath } from './api-paths.ts'
+import type { KeystoreConfig } from './keystore-config.ts'
+import { INFO } from './log-level.ts'
+import type { Secret } from './secret.ts'
+
+export interface Config {
+  readonly version: 'v1'
+  readonly address: Address
+  /** 64 lower-case hex digits, or any other text, which disables the admin. */
+  readonly adminIdentity: string
+  readonly adminIsDisabled: boolean
+  readonly tls: TlsConfig
+  readonly api: ReadonlyMap<ApiPath, ApiConfig>
+  /** In file order. An identity is in one of them at most, and none is the admin's. */
+  readonly policies: readonly PolicyConfig[]
+  readonly cache: CacheConfig
+  readonly log: LogConfig
+  /** Created at start where they are missing. */
+  readonly keys: readonly KeyName[]
+  readonly keysOptions: KeysOptions
+  readonly keystore: KeystoreConfig
+}
+
+export interface TlsConfig {
+  readonly keyFile: string
+  readonly certFile: string
+  /** Of the private key. */
+  readonly password: Secret | undefined
+  /** Whether client certificates are verified. One is asked for in any case. */
+  readonly auth: boolean
+  /** CA certificates beside the system's: a file, or a directory of files. */
+  readonly caPath: string | undefined
+  readonly proxy: TlsProxyConfig
+}
+
+export interface TlsProxyConfig {
+  readonly identities: readonly string[]
+  readonly certHeader: string | undefined
+}
+
+export interface ApiConfig {
+  readonly skipAuth: boolean
+  /** `undefined`: the route's own. */
+  readonly timeoutMs: number | undefined
+}
+
+export interface PolicyConfig {
+  readonly name: PolicyName
+  readonly allow: readonly string[]
+  readonly deny: readonly string[]
+  readonly identities: readonly Identity[]
+}
+
+export interface CacheConfig {
+  readonly anyMs: number
+  readonly unusedMs: number
+  /** 0: the other two rules stay in force while the store is offline. */
+  readonly offlineMs: number
+}
+
+/** Levels as in `log-level.ts`. An audit level above INFO turns the audit log on stdout off. */
+export interface LogConfig {
+  readonly errorLevel: number
+  readonly auditLevel: number
+}
+
+export interface KeysOptions {
+  /** Whether the name of an erased key stays taken. */
+  readonly erasedNames: 'reserved' | 'free'
+}
+
+/** What KES documents. It fills in 30 s and 0 instead, unless `unused` is given. */
+export const DEFAULT_CACHE: CacheConfig = { anyMs: 300_000, unusedMs: 30_000, offlineMs: 0 }
+
+export const DEFAULT_LOG: LogConfig = { errorLevel: INFO, auditLevel: INFO }

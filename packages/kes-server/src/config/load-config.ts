@@ -1,0 +1,80 @@
+/** A config file's text or path → its {@link Config}, or every problem it has. */
+import assert from 'node:assert/strict'
+import { isUtf8 } from 'node:buffer'
+import { readFileSync } from 'node:fs'
+import type { Config } from './config.ts'
+import type { Environment } from './env.ts'
+import { reportUnknownFields } from './fields.ts'
+import { describeFileError } from './file-error.ts'
+import { ConfigError, type Position, type Problem } from './problem.ts'
+import { readConfig } from './read-config.ts'
+import { Report } from './report.ts'
+import { Section } from './section.ts'
+import { YamlSource } from './yaml-source.ts'
+
+export interface ParseOptions {
+  /** As messages name it. */
+  readonly file: string
+  readonly env: Environment
+  /** Whether every warning is an error. */
+  readonly strict?: boolean
+  /** Reads a file that the config names and KES reads with it (a Vault JWT); `node:fs` by default. */
+  readonly readFile?: (path: string) => string
+}
+
+export interface ParsedConfig {
+  readonly config: Config
+  /** In file order. */
+  readonly warnings: readonly Problem[]
+  /** Where each field stands, by dotted path (`tls.key`), for problems that show later. */
+  readonly positions: ReadonlyMap<string, Position>
+}
+
+/** @throws {@link ConfigError} with every problem, if one is an error. */
+export function parseConfig(text: string, options: ParseOptions): ParsedConfig {
+  const report = new Report(options.file, options.strict ?? false)
+  const positions = new Map<string, Position>()
+  const yaml = YamlSource.parse(text, report)
+  let config: Config | undefined
+  if (yaml !== undefined) {
+    const readFile = options.readFile ?? readText
+    config = readConfig(Section.root({ yaml, env: options.env, report, readFile, positions }))
+    reportUnknownFields(yaml, report)
+  }
+  report.throwIfErrors()
+  assert(config !== undefined, 'a file without errors has a config')
+  return { config, warnings: report.problems(), positions }
+}
+
+/** @throws {@link ConfigError}, also if the file can't be read. */
+export function loadConfigFile(
+  path: string,
+  options: Partial<Omit<ParseOptions, 'file'>> = {},
+): ParsedConfig {
+  let text: string
+  try {
+    text = readText(path)
+  } catch (error) {
+    const message = error instanceof EncodingError ? error.message : describeFileError(path, error)
+    const problem = {
+      severity: 'error',
+      line: undefined,
+      column: undefined,
+      message,
+      hint: undefined,
+    } as const
+    throw new ConfigError(path, [problem], message, { cause: error })
+  }
+  return parseConfig(text, { env: process.env, ...options, file: path })
+}
+
+class EncodingError extends Error {
+  override readonly name = 'EncodingError'
+}
+
+/** @throws {@link EncodingError} if the file is no UTF-8, otherwise what `node:fs` does. */
+function readText(path: string): string {
+  const bytes = readFileSync(path)
+  if (!isUtf8(bytes)) throw new EncodingError('yaml: invalid UTF-8')
+  return new TextDecoder().decode(bytes) // Without the byte order mark.
+}
