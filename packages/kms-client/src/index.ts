@@ -1,1 +1,60 @@
-export {}
+/**
+ * Client for key servers that speak the MinIO KES API: Latchkey's, and the Go KES.
+ *
+ * Beside the client are what its users need to set one up: API keys, identities and X.509 certificates.
+ */
+export {
+  CertificateRequiredError,
+  IdentityNotFoundError,
+  InvalidBodyError,
+  InvalidKeySizeError,
+  InvalidNameError,
+  InvalidPatternError,
+  KesApiError,
+  KeyDisabledError,
+  KeyExistsError,
+  KeyNameReservedError,
+  KeyNotFoundError,
+  NoHmacError,
+  NotAllowedError,
+  NotAuthenticError,
+  NotFoundError,
+  PolicyNotFoundError,
+  RecordDamagedError,
+  ShuttingDownError,
+  StoreUnavailableError,
+  StoreUnreachableError,
+  UnsupportedAlgorithmError,
+} from './api-error.ts'
+export { ApiKey, InvalidApiKeyError } from './api-key.ts'
+export { decodeBase64, encodeBase64, InvalidBase64Error } from './base64.ts'
+export { type CertificateOptions, makeCertificate, makeClientCertificate } from './certificate.ts'
+export { type CallOptions, KesClient, type KesClientOptions, type LogOptions } from './client.ts'
+export { KesClientError, KesConnectionError, KesProtocolError, KesTimeoutError } from './errors.ts'
+export { identityOfCertificate, identityOfPublicKey } from './identity.ts'
+export type { KesMetrics, MetricFamily, MetricSample } from './metrics.ts'
+export type {
+  Api,
+  AuditEvent,
+  DamagedKeyInfo,
+  DataKey,
+  ErrorEvent,
+  IdentityInfo,
+  KeyAlgorithm,
+  KeyInfo,
+  KeyState,
+  KeysChanged,
+  Policy,
+  PolicyInfo,
+  SelfInfo,
+  ServerStatus,
+  ServerVersion,
+} from './replies.ts'
+export {
+  decryptPrivateKey,
+  encryptPrivateKey,
+  findPrivateKeyPem,
+  IncorrectPasswordError,
+  isEncryptedPrivateKey,
+} from './rfc1423.ts'
+export type { ClientCertificate, HttpProtocol } from './tls-connector.ts'

@@ -1,0 +1,43 @@
+/** What the two versions of HTTP have in common for the transport. */
+import type { Readable } from 'node:stream'
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'PUT' | 'DELETE'
+  /** Path and query, escaped. */
+  readonly path: string
+  /** JSON text; `undefined` sends no body. */
+  readonly body?: string | undefined
+}
+
+export interface HttpReply {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  /** To be read to its end, or destroyed. */
+  readonly body: Readable
+  /** Whether the body, read to its end, is all that the server had to say: its end may be that of a connection. */
+  readonly isComplete: () => boolean
+}
+
+/** Carries requests over one connection, or over several that it opens as needed. */
+export interface HttpChannel {
+  /** False once no further request can be sent: the next one needs a new channel. */
+  readonly isOpen: boolean
+  /**
+   * Resolves when the reply's headers are here.
+   *
+   * @param signal - ends the exchange, its body included.
+   * @throws {@link UnsentError} if the server can't have acted on the request; else the error of the connection.
+   */
+  exchange(request: HttpRequest, signal: AbortSignal): Promise<HttpReply>
+  /** Puts no further request on the present connections, which may be dead, and lets those under way end. */
+  abandon(): void
+}
+
+/** The request met a connection that was just closing, and was not processed: it may be sent again. */
+export class UnsentError extends Error {
+  override readonly name = 'UnsentError'
+}
+
+export function brokenConnection(): Error {
+  return Object.assign(new Error('the connection was closed'), { code: 'ECONNRESET' })
+}

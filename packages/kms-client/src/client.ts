@@ -1,0 +1,376 @@
+/** A client of one key server: one method for each call of the KES API. */
+import { ApiKey } from './api-key.ts'
+import { encodeBase64 } from './base64.ts'
+import { KesProtocolError } from './errors.ts'
+import { decodeMetrics, type KesMetrics } from './metrics.ts'
+import { checkName, checkPattern, listArgument } from './names.ts'
+import { readLines } from './ndjson.ts'
+import {
+  type Api,
+  type AuditEvent,
+  type DamagedKeyInfo,
+  type DataKey,
+  decodeApis,
+  decodeAuditEvent,
+  decodeBytes,
+  decodeDataKey,
+  decodeErrorEvent,
+  decodeIdentityInfo,
+  decodeKeyDetails,
+  decodeKeyInfo,
+  decodeKeysChanged,
+  decodeNames,
+  decodePolicy,
+  decodePolicyInfo,
+  decodeSelfInfo,
+  decodeStatus,
+  decodeVersion,
+  type ErrorEvent,
+  type IdentityInfo,
+  type KeyAlgorithm,
+  type KeyInfo,
+  type KeysChanged,
+  type Page,
+  type Policy,
+  type PolicyInfo,
+  type SelfInfo,
+  type ServerStatus,
+  type ServerVersion,
+} from './replies.ts'
+import type { ClientCertificate, HttpProtocol } from './tls-connector.ts'
+import { EndpointTransport, type Transport, type TransportReply, type TransportRequest } from './transport.ts'
+
+const TIMEOUT_MS = 30_000
+const LOG_LINE_BYTES_MAX = 1024 * 1024
+
+export interface KesClientOptions {
+  /** `https://host:port` or `host:port`; without a port it is 443. */
+  readonly endpoint: string
+  /** Who the client is: an API key, or a certificate. Without either only calls that need no identity work. */
+  readonly apiKey?: string | ApiKey | undefined
+  readonly certificate?: ClientCertificate | undefined
+  /** PEM certificates of the authorities that may sign the server's; they replace those that Node trusts. */
+  readonly ca?: string | Buffer | readonly (string | Buffer)[] | undefined
+  /** Talk to any server, whoever it is. For development only: the server learns the plaintexts. */
+  readonly insecureSkipVerify?: boolean | undefined
+  /** Speak only this one. By default HTTP/2, or HTTP/1.1 if the server does not know it. */
+  readonly protocol?: HttpProtocol | undefined
+  /** For each call, from its start to the end of its reply. Default: 30 s. Log streams have no limit. */
+  readonly timeoutMs?: number | undefined
+}
+
+export interface CallOptions {
+  /** Ends the call, which then throws the signal's reason. The server may act on it nevertheless. */
+  readonly signal?: AbortSignal | undefined
+  readonly timeoutMs?: number | undefined
+}
+
+export interface LogOptions extends Pick<CallOptions, 'signal'> {
+  /** Called once the server has accepted the stream: what happens from now on will be reported. */
+  readonly onOpen?: (() => void) | undefined
+}
+
+type Decode<Value> = (call: string, reply: TransportReply) => Value
+
+/**
+ * Every method throws a {@link KesClientError}: a {@link KesApiError} for what the server refuses, and errors of
+ * connection, time and protocol. Plaintexts, messages and contexts are bytes; what goes over the wire is limited
+ * to 1 000 000 bytes of JSON, so about 750 000 bytes of plaintext.
+ *
+ *     await using client = new KesClient({ endpoint: 'https://127.0.0.1:7373', apiKey, ca })
+ *     const { plaintext, ciphertext } = await client.generateKey('invoices')
+ */
+export class KesClient implements AsyncDisposable {
+  readonly #transport: Transport
+  readonly #timeoutMs: number
+
+  /**
+   * Connects at the first call.
+   *
+   * @throws TypeError if an option is malformed, {@link InvalidApiKeyError} if the API key is.
+   */
+  constructor(options: KesClientOptions) {
+    if (options.apiKey !== undefined && options.certificate !== undefined) {
+      throw new TypeError('an API key and a certificate cannot be used at the same time')
+    }
+    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
+    this.#transport = new EndpointTransport({
+      endpoint: options.endpoint,
+      apiKey: typeof options.apiKey === 'string' ? ApiKey.parse(options.apiKey) : options.apiKey,
+      certificate: options.certificate,
+      ca: options.ca,
+      insecureSkipVerify: options.insecureSkipVerify ?? false,
+      protocol: options.protocol,
+    })
+  }
+
+  // --- The server --------------------------------------------------------------------------------------------
+
+  async version(options?: CallOptions): Promise<ServerVersion> {
+    return await this.#get('/version', decodeVersion, options)
+  }
+
+  /** Resolves if the server can use its keys. @throws {@link StoreUnreachableError}, {@link StoreUnavailableError} */
+  async ready(options?: CallOptions): Promise<void> {
+    await this.#send({ method: 'GET', path: '/v1/ready' }, options)
+  }
+
+  async status(options?: CallOptions): Promise<ServerStatus> {
+    return await this.#get('/v1/status', decodeStatus, options)
+  }
+
+  async metrics(options?: CallOptions): Promise<KesMetrics> {
+    return await this.#get('/v1/metrics', (_, { body }) => decodeMetrics(body.toString()), options)
+  }
+
+  /** The calls that the server offers, in no particular order. */
+  async apis(options?: CallOptions): Promise<Api[]> {
+    return await this.#get('/v1/api', decodeApis, options)
+  }
+
+  // --- Keys --------------------------------------------------------------------------------------------------
+
+  /**
+   * Makes a random key.
+   *
+   * @param options - `reuse` takes the name of an erased key again, which the admin alone may do.
+   * @throws {@link KeyExistsError}, or its kind {@link KeyNameReservedError}
+   */
+  async createKey(name: string, options: CallOptions & { readonly reuse?: boolean } = {}): Promise<void> {
+    const query = options.reuse ? '?reuse=true' : ''
+    await this.#send({ method: 'PUT', path: keyPath('create', name) + query }, options)
+  }
+
+  /**
+   * @param key - 32 bytes.
+   * @param options - `cipher` is AES256 by default.
+   * @throws {@link KeyExistsError}, {@link InvalidKeySizeError}
+   */
+  async importKey(
+    name: string,
+    key: Uint8Array,
+    options: CallOptions & { readonly cipher?: KeyAlgorithm } = {},
+  ): Promise<void> {
+    const body = JSON.stringify({ key: encodeBase64(key), cipher: options.cipher ?? 'AES256' })
+    await this.#send({ method: 'PUT', path: keyPath('import', name), body }, options)
+  }
+
+  /** @throws {@link KeyNotFoundError} */
+  async describeKey(name: string, options?: CallOptions): Promise<KeyInfo> {
+    return await this.#get(keyPath('describe', name), decodeKeyInfo, options)
+  }
+
+  /** Erases the key, and with it all that was encrypted under it. @throws {@link KeyNotFoundError} */
+  async deleteKey(name: string, options?: CallOptions): Promise<void> {
+    await this.#send({ method: 'DELETE', path: keyPath('delete', name) }, options)
+  }
+
+  /** Lets a disabled key be used again; an enabled one stays as it is. @throws {@link KeyNotFoundError} */
+  async enableKey(name: string, options?: CallOptions): Promise<void> {
+    await this.#send({ method: 'PUT', path: keyPath('enable', name) }, options)
+  }
+
+  /**
+   * Locks the key: once this has returned, no use of it begins or is under way, until it is enabled again.
+   *
+   * @throws {@link KeyNotFoundError}
+   */
+  async disableKey(name: string, options?: CallOptions): Promise<void> {
+    await this.#send({ method: 'PUT', path: keyPath('disable', name) }, options)
+  }
+
+  /** As {@link enableKey}, for all keys whose names match. @param pattern - a prefix and `*`. */
+  async enableKeys(pattern: string, options?: CallOptions): Promise<KeysChanged> {
+    return await this.#put(`/v1/key/enable/${checkPattern(pattern)}`, undefined, decodeKeysChanged, options)
+  }
+
+  /** As {@link disableKey}, for all keys whose names match. @param pattern - a prefix and `*`. */
+  async disableKeys(pattern: string, options?: CallOptions): Promise<KeysChanged> {
+    return await this.#put(`/v1/key/disable/${checkPattern(pattern)}`, undefined, decodeKeysChanged, options)
+  }
+
+  /**
+   * The names of all keys that start with the prefix, in ascending order, asked for page by page. A Go KES loses
+   * names beyond its first page of 1024, and finds none for a prefix that ends in `-`.
+   */
+  listKeys(prefix = '', options?: CallOptions): AsyncIterable<string> {
+    return this.#list('/v1/key/list/', prefix, '', decodeNames('names'), options)
+  }
+
+  /** As {@link listKeys}, with what {@link describeKey} tells of each. @throws on a Go KES {@link KesProtocolError} */
+  listKeyDetails(prefix = '', options?: CallOptions): AsyncIterable<KeyInfo | DamagedKeyInfo> {
+    return this.#list('/v1/key/list/', prefix, '?details=true', decodeKeyDetails, options)
+  }
+
+  /**
+   * A new data key.
+   *
+   * @param context - is authenticated, not stored: {@link decrypt} must present the same bytes.
+   * @throws {@link KeyNotFoundError}, {@link KeyDisabledError}
+   */
+  async generateKey(name: string, context?: Uint8Array, options?: CallOptions): Promise<DataKey> {
+    return await this.#put(keyPath('generate', name), { context }, decodeDataKey, options)
+  }
+
+  /** @throws {@link KeyNotFoundError}, {@link KeyDisabledError}, {@link InvalidBodyError} if it is too large. */
+  async encrypt(
+    name: string,
+    plaintext: Uint8Array,
+    context?: Uint8Array,
+    options?: CallOptions,
+  ): Promise<Uint8Array> {
+    return await this.#put(
+      keyPath('encrypt', name),
+      { plaintext, context },
+      decodeBytes('ciphertext'),
+      options,
+    )
+  }
+
+  /** @throws {@link NotAuthenticError}, {@link KeyNotFoundError}, {@link KeyDisabledError} */
+  async decrypt(
+    name: string,
+    ciphertext: Uint8Array,
+    context?: Uint8Array,
+    options?: CallOptions,
+  ): Promise<Uint8Array> {
+    return await this.#put(
+      keyPath('decrypt', name),
+      { ciphertext, context },
+      decodeBytes('plaintext'),
+      options,
+    )
+  }
+
+  /** HMAC-SHA-256, 32 bytes. @throws {@link NoHmacError}, {@link KeyNotFoundError}, {@link KeyDisabledError} */
+  async hmac(name: string, message: Uint8Array, options?: CallOptions): Promise<Uint8Array> {
+    return await this.#put(keyPath('hmac', name), { message }, decodeBytes('hmac'), options)
+  }
+
+  // --- Policies and identities -------------------------------------------------------------------------------
+
+  /** @throws {@link PolicyNotFoundError} */
+  async describePolicy(name: string, options?: CallOptions): Promise<PolicyInfo> {
+    return await this.#get(`/v1/policy/describe/${checkName('policy name', name)}`, decodePolicyInfo, options)
+  }
+
+  /** @throws {@link PolicyNotFoundError} */
+  async readPolicy(name: string, options?: CallOptions): Promise<Policy> {
+    return await this.#get(`/v1/policy/read/${checkName('policy name', name)}`, decodePolicy, options)
+  }
+
+  listPolicies(prefix = '', options?: CallOptions): AsyncIterable<string> {
+    return this.#list('/v1/policy/list/', prefix, '', decodeNames('names'), options)
+  }
+
+  /** @throws {@link IdentityNotFoundError} */
+  async describeIdentity(identity: string, options?: CallOptions): Promise<IdentityInfo> {
+    return await this.#get(
+      `/v1/identity/describe/${checkName('identity', identity)}`,
+      decodeIdentityInfo,
+      options,
+    )
+  }
+
+  /** The admin, and every identity that a policy names. */
+  listIdentities(prefix = '', options?: CallOptions): AsyncIterable<string> {
+    return this.#list('/v1/identity/list/', prefix, '', decodeNames('identities'), options)
+  }
+
+  /** Who the caller is. @throws {@link IdentityNotFoundError} on a Go KES, for everybody but the admin. */
+  async describeSelf(options?: CallOptions): Promise<SelfInfo> {
+    return await this.#get('/v1/identity/self/describe', decodeSelfInfo, options)
+  }
+
+  // --- Logs --------------------------------------------------------------------------------------------------
+
+  /** An event for each request that the server answers, until the loop is left, or `signal` or close() ends it. */
+  auditLog(options?: LogOptions): AsyncIterable<AuditEvent> {
+    return this.#log('/v1/log/audit', decodeAuditEvent, options)
+  }
+
+  /** As {@link auditLog}, for the server's error log. */
+  errorLog(options?: LogOptions): AsyncIterable<ErrorEvent> {
+    return this.#log('/v1/log/error', decodeErrorEvent, options)
+  }
+
+  /** Closes the connections. Calls and streams that are under way fail with {@link KesConnectionError}. */
+  async close(): Promise<void> {
+    this.#transport.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #get<Value>(path: string, decode: Decode<Value>, options?: CallOptions): Promise<Value> {
+    return decode(path, await this.#send({ method: 'GET', path }, options))
+  }
+
+  async #put<Value>(
+    path: string,
+    fields: Readonly<Record<string, Uint8Array | undefined>> | undefined,
+    decode: Decode<Value>,
+    options?: CallOptions,
+  ): Promise<Value> {
+    const body = fields === undefined ? undefined : encodeFields(fields)
+    return decode(path, await this.#send({ method: 'PUT', path, body }, options))
+  }
+
+  #send(request: TransportRequest, { signal, timeoutMs }: CallOptions = {}): Promise<TransportReply> {
+    return this.#transport.send({ ...request, signal, timeoutMs: timeoutMs ?? this.#timeoutMs })
+  }
+
+  async *#list<Item>(
+    path: string,
+    prefix: string,
+    query: string,
+    decode: Decode<Page<Item>>,
+    options?: CallOptions,
+  ): AsyncGenerator<Item> {
+    const asked = new Set<string>()
+    for (let argument: string | undefined = listArgument(prefix); argument !== undefined; ) {
+      if (asked.has(argument))
+        throw new KesProtocolError(`the server's reply to ${path} continues where it began`)
+      asked.add(argument)
+      const page: Page<Item> = await this.#get(path + encodeURIComponent(argument) + query, decode, options)
+      yield* page.items
+      argument = page.continueAt
+    }
+  }
+
+  async *#log<Event>(
+    path: string,
+    decode: (call: string, line: string) => Event,
+    options: LogOptions = {},
+  ): AsyncGenerator<Event> {
+    const stream = await this.#transport.stream({ method: 'GET', path, signal: options.signal })
+    options.onOpen?.()
+    for await (const line of readLines(stream.chunks, LOG_LINE_BYTES_MAX)) yield decode(path, line)
+  }
+}
+
+function keyPath(
+  call:
+    | 'create'
+    | 'import'
+    | 'describe'
+    | 'delete'
+    | 'enable'
+    | 'disable'
+    | 'generate'
+    | 'encrypt'
+    | 'decrypt'
+    | 'hmac',
+  name: string,
+): string {
+  return `/v1/key/${call}/${checkName('key name', name)}`
+}
+
+/** A field without a value is left out, which the server takes for no bytes at all. */
+function encodeFields(fields: Readonly<Record<string, Uint8Array | undefined>>): string {
+  const texts: Record<string, string> = {}
+  for (const [name, bytes] of Object.entries(fields))
+    if (bytes !== undefined) texts[name] = encodeBase64(bytes)
+  return JSON.stringify(texts)
+}
