@@ -6,6 +6,9 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+/** Not `packageManager` in package.json: pnpm would then want itself in the lockfile, with a registry's answer. */
+const PNPM = 'pnpm@12.21.0'
+
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const stampFile = join(root, 'node_modules', '.latchkey-setup')
 
@@ -30,11 +33,10 @@ function isUpToDate(digest) {
 
 const digest = inputsDigest()
 if (!isUpToDate(digest)) {
-  const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  console.error(`Installing dependencies with ${packageManager} (only when they have changed) ...`)
+  console.error(`Installing dependencies with ${PNPM} (only when they have changed) ...`)
   const { status, error } = spawnSync(
     'npx',
-    ['--yes', packageManager, 'install', '--frozen-lockfile', '--reporter=append-only'],
+    ['--yes', PNPM, 'install', '--frozen-lockfile', '--reporter=append-only'],
     { cwd: root, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' },
   )
   if (error) console.error(`Setup failed: ${error.message}`)

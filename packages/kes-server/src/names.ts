@@ -37,6 +37,21 @@ export function parseIdentity(text: string): Identity {
   return text as Identity
 }
 
+const HEX_IDENTITY = /^[0-9A-Fa-f]{64}$/
+
+/** Whether a text can be the identity of a certificate. */
+export function isHexIdentity(text: string): boolean {
+  return HEX_IDENTITY.test(text)
+}
+
+/**
+ * The spelling of an identity that the server computes, so that upper-case digits in a config match. (In KES they
+ * match nothing.) Other texts stay as they are.
+ */
+export function normalizeIdentity(text: string): Identity {
+  return (isHexIdentity(text) ? text.toLowerCase() : text) as Identity
+}
+
 const PREFIX = /^(?:[0-9A-Za-z_][0-9A-Za-z_-]*)?$/
 
 /**

@@ -2,7 +2,8 @@
  * The external keys (EKs) by name: made, used, locked, resumed and erased.
  *
  * What a name may do is decided here and nowhere else. Keys in plaintext are kept between uses, but no use
- * rests on what was kept alone: each one first asks the store whether anything has changed.
+ * rests on what was kept alone: a change made here drops the key at once, and the store is asked for changes made
+ * elsewhere.
  */
 import { randomBytes } from 'node:crypto'
 import { now } from '../encoding/timestamp.ts'
@@ -74,6 +75,10 @@ export class KeyRing {
   #options: KeyRingOptions
   readonly #cache = new Map<KeyName, CachedKey>()
   #seenChanges: number
+  #hasLookedThisTurn = false
+  readonly #endTurn = () => {
+    this.#hasLookedThisTurn = false
+  }
 
   constructor(store: KeyStore, seal: Seal, options: KeyRingOptions) {
     this.#store = store
@@ -281,7 +286,15 @@ export class KeyRing {
     key.hmac?.destroy()
   }
 
+  /**
+   * Notices what another process has committed. Once in a turn of the event loop is enough, however many uses
+   * the turn has: whoever changes a key answers only after every process has begun a later turn, so that a use
+   * in this one came before the answer. Changes by this process need no notice: they forget at once.
+   */
   #forgetIfChanged(): void {
+    if (this.#hasLookedThisTurn) return
+    this.#hasLookedThisTurn = true
+    setImmediate(this.#endTurn)
     const changes = this.#store.changeCounter()
     if (changes === this.#seenChanges) return
     this.forgetAll()

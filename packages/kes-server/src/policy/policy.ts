@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert/strict'
 import { NotAllowedError } from '../errors.ts'
-import type { Identity, PolicyName } from '../names.ts'
+import { type Identity, normalizeIdentity, type PolicyName } from '../names.ts'
 
 /**
  * What a policy says about a path, and by which of its patterns; `none` if none matches, which is a refusal.
@@ -97,11 +97,11 @@ export class PolicySet {
   }
 
   isAdmin(identity: Identity): boolean {
-    return normalizeIdentity(identity) === this.#admin
+    return identity === this.#admin
   }
 
   policyOf(identity: Identity): Policy | undefined {
-    return this.#assigned.get(normalizeIdentity(identity))
+    return this.#assigned.get(identity)
   }
 
   get(name: PolicyName): Policy | undefined {
@@ -143,10 +143,4 @@ export class PolicySet {
     if (kind === 'deny') return `denied by rule '${rule}' of policy '${policy.name}'`
     return `no rule of policy '${policy.name}' allows ${path}`
   }
-}
-
-const HEX_IDENTITY = /^[0-9A-Fa-f]{64}$/
-
-function normalizeIdentity(identity: string): Identity {
-  return (HEX_IDENTITY.test(identity) ? identity.toLowerCase() : identity) as Identity
 }

@@ -1,0 +1,115 @@
+/** `kes server`: from options to a running server, and from a signal to a clean end. */
+import { generateKeyPairSync } from 'node:crypto'
+import { networkInterfaces } from 'node:os'
+import { ApiKey, makeCertificate } from '@latchkey/kms-client'
+import { type Address, parseAddress } from '../config/address.ts'
+import { devConfig } from '../config/dev-config.ts'
+import { loadConfigFile } from '../config/load-config.ts'
+import { formatProblem } from '../config/problem.ts'
+import { parseIdentity } from '../names.ts'
+import { type KesServer, type ServerConfig, startServer } from '../server.ts'
+import type { TlsCredentials } from '../tls/credentials.ts'
+import { banner } from './banner.ts'
+import { forbidCoreDumps } from './core-dumps.ts'
+import { logOutput } from './log-output.ts'
+
+const DEV_CERTIFICATE_DAYS = 90
+const DAY_MS = 86_400_000
+
+/** One Ctrl-C may reach the process twice: from the terminal, and from the npm that runs it. */
+const SAME_SIGNAL_MS = 500
+
+export interface ConfigOptions {
+  /** `ip:port`; wins over the config's. */
+  readonly addr?: string | undefined
+  /** Treat the config's warnings as errors. */
+  readonly strict?: boolean
+}
+
+/**
+ * Runs a server from a config file until a signal ends it.
+ *
+ * @param describe - what to print once it is up.
+ * @returns the exit code.
+ * @throws ConfigError, CredentialsError, StoreOpenError, SealOpenError, or what listening throws: each with one
+ *   line for the operator, and nothing left open.
+ */
+export function runConfiguredServer(
+  file: string,
+  describe: (server: KesServer) => string = banner,
+  { addr, strict = false }: ConfigOptions = {},
+): Promise<number> {
+  const { config, warnings } = loadConfigFile(file, { strict })
+  for (const warning of warnings) process.stderr.write(`${formatProblem(file, warning)}\n`)
+  return run(addr === undefined ? config : { ...config, address: parseAddress(addr) }, describe)
+}
+
+/**
+ * `kes server --dev`: a server in memory with a certificate and an admin API key of its own.
+ *
+ * @returns the exit code.
+ */
+export async function runDevServer(addr: string | undefined): Promise<number> {
+  const apiKey = ApiKey.generate()
+  const config = devConfig(parseIdentity(apiKey.identity), addr === undefined ? undefined : parseAddress(addr))
+  const tls = { made: await makeDevCredentials(config.address) }
+  return run({ ...config, tls }, (server) => banner(server, { apiKey: apiKey.toString() }))
+}
+
+async function run(config: ServerConfig, describe: (server: KesServer) => string): Promise<number> {
+  const auditOutput = logOutput(1, process.stdout.isTTY, { isHeld: true })
+  const errorOutput = logOutput(2, process.stderr.isTTY, { isHeld: false })
+  const coreDumpProblem = forbidCoreDumps()
+  const server = await startServer({
+    config,
+    auditOutput: auditOutput.destination,
+    errorOutput: errorOutput.destination,
+  })
+  if (coreDumpProblem !== undefined) server.warn(coreDumpProblem)
+  process.stdout.write(describe(server))
+  await untilStopped(server)
+  auditOutput.flush()
+  process.stdout.write('\n=> Stopping server... Goodbye.\n')
+  return 0
+}
+
+/** Ends with the server's clean stop; a second signal ends the process at once. */
+function untilStopped(server: KesServer): Promise<void> {
+  // Node would open its inspector, and with it every key in memory, on this signal.
+  process.on('SIGUSR1', () => server.warn('SIGUSR1 is ignored: a key server has no debugger'))
+  process.on('SIGHUP', () => server.warn('SIGHUP is ignored: restart the server to read its configuration again'))
+  return new Promise((resolve, reject) => {
+    let firstSignalMs: number | undefined
+    const stop = () => {
+      if (firstSignalMs === undefined) {
+        firstSignalMs = performance.now()
+        server.stop().then(resolve, reject)
+      } else if (performance.now() - firstSignalMs > SAME_SIGNAL_MS) {
+        process.exit(1)
+      }
+    }
+    process.on('SIGINT', stop)
+    process.on('SIGTERM', stop)
+  })
+}
+
+/** For the addresses that the server listens on, and for `localhost`. */
+async function makeDevCredentials({ host }: Address): Promise<TlsCredentials> {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const isUnspecified = host === '' || host === '0.0.0.0' || host === '::'
+  const interfaces = Object.values(networkInterfaces()).flatMap((found) => found ?? [])
+  const leaf = await makeCertificate({
+    subjectCommonName: 'localhost',
+    publicKey,
+    issuer: { privateKey },
+    dnsNames: ['localhost'],
+    ipAddresses: isUnspecified ? interfaces.map(({ address }) => address) : [host],
+    extendedKeyUsage: ['serverAuth'],
+    validity: { notBefore: new Date(), notAfter: new Date(Date.now() + DEV_CERTIFICATE_DAYS * DAY_MS) },
+  })
+  return {
+    keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    certPem: leaf.toString(),
+    leaf,
+  }
+}

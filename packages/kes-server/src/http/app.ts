@@ -1,0 +1,322 @@
+/**
+ * The HTTP side of the server on fastify: which API a request means, who asks, whether it may, and what it is
+ * answered. Each request passes the same stages in KES's order: path, method, identity, policy, body, operation.
+ */
+import type { IncomingMessage, Server } from 'node:http'
+import fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
+import type { AuditLog } from '../audit/audit-log.ts'
+import {
+  InternalError,
+  InvalidPathError,
+  KesError,
+  MethodNotAllowedError,
+  NotFoundError,
+  RequestTimeoutError,
+  ShuttingDownError,
+} from '../errors.ts'
+import type { ErrorLog, LoggedRequest } from '../log/error-log.ts'
+import { Http2Request } from '../tls/http2-exchange.ts'
+import { createListener, type Listener, type ListenerOptions, type Peer, peerOf } from '../tls/listener.ts'
+import { type Deadline, Deadlines } from './deadlines.ts'
+import { errorReply } from './json-reply.ts'
+import { cleanPath, decodePath, queryOf, rawPathOf } from './path.ts'
+import { abandonBody, isTooMuchLeft, readBody } from './request-body.ts'
+import { APIS, type Api, type Call, type Reply, type Services, timeoutOf } from './routes.ts'
+
+export interface AppOptions {
+  readonly services: Services
+  readonly auditLog: AuditLog
+  readonly errorLog: ErrorLog
+  readonly listener: Omit<ListenerOptions, 'onNotice'>
+}
+
+export interface App {
+  readonly listener: Listener
+  /** Requests that have begun and not yet been answered. */
+  readonly pendingRequests: () => number
+  /** New requests are answered 503 from now on. */
+  readonly refuseRequests: () => void
+  /** Ends the live logs, which would never end by themselves. */
+  readonly closeLogStreams: () => void
+  readonly close: () => void
+}
+
+/** What the stages learn of one request. */
+interface Exchange {
+  readonly startedMs: number
+  readonly raw: IncomingMessage | Http2Request
+  readonly reply: FastifyReply
+  readonly peer: Peer
+  readonly rawPath: string
+  /** Decoded. */
+  path: string
+  isCounted: boolean
+  isReplied: boolean
+  deadline: Deadline | undefined
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    exchange: Exchange
+  }
+}
+
+const EMPTY_QUERY = new URLSearchParams()
+
+/** Routes by their path, for requests that fastify does not know: a wrong method, or a missing slash. */
+const API_BY_PATH = new Map(APIS.map((api) => [api.path, api]))
+
+export async function createApp({
+  services,
+  auditLog,
+  errorLog,
+  listener: options,
+}: AppOptions): Promise<App> {
+  const deadlines = new Deadlines()
+  let pending = 0
+  let isRefusing = false
+  let listener: Listener | undefined
+
+  const app = fastify<Server>({
+    logger: false,
+    exposeHeadRoutes: false,
+    routerOptions: { caseSensitive: true, ignoreTrailingSlash: false, maxParamLength: 16_384 },
+    serverFactory(handler) {
+      listener = createListener({ ...options, onNotice: (message) => errorLog.info(message) }, handler)
+      return listener.server
+    },
+    frameworkErrors(_error, request, reply) {
+      const exchange = begin(request, reply)
+      refuse(exchange, new InvalidPathError())
+    },
+  })
+
+  // Bodies are read by this server itself, because KES ignores their declared type and fastify does not.
+  app.decorateRequest('exchange')
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+  app.addHook('onRequest', (request, reply, done) => {
+    request.raw.headers['content-type'] = undefined
+    const exchange = begin(request, reply)
+    const clean = cleanPath(exchange.rawPath)
+    if (isRefusing) throw new ShuttingDownError()
+    if (clean === undefined) done()
+    else redirect(exchange, clean)
+  })
+  app.setErrorHandler((error, request) => {
+    refuse(request.exchange, error)
+  })
+  app.setNotFoundHandler((request) => answerUnknown(request.exchange))
+
+  for (const api of APIS) {
+    app.route({
+      method: api.method === 'PUT' ? ['PUT', 'POST'] : api.method,
+      url: api.path.endsWith('/') ? `${api.path}*` : api.path,
+      onRequest(request, _reply, done) {
+        authorize(request.exchange, api)
+        done()
+      },
+      handler(request) {
+        serve(request.exchange, api)
+      },
+    })
+  }
+  await app.ready()
+
+  /** Opens the books on a request; they are closed when its response is. */
+  function begin(request: FastifyRequest, reply: FastifyReply): Exchange {
+    const raw = request.raw as unknown as IncomingMessage | Http2Request
+    const rawPath = rawPathOf(raw.url ?? '')
+    const exchange: Exchange = {
+      startedMs: performance.now(),
+      raw,
+      reply,
+      peer: peerOf(raw.socket),
+      rawPath,
+      path: decodePath(rawPath) ?? rawPath,
+      isCounted: false,
+      isReplied: false,
+      deadline: undefined,
+    }
+    request.exchange = exchange
+    pending += 1
+    reply.raw.on('close', () => {
+      pending -= 1
+      if (exchange.deadline !== undefined) deadlines.remove(exchange.deadline)
+      if (exchange.isCounted) services.metrics.requestEnded()
+    })
+    return exchange
+  }
+
+  function authorize(exchange: Exchange, api: Api): void {
+    const { peer } = exchange
+    const override = services.overrides.get(api.path)
+    if (api.access === 'policy' && !override?.skipAuth) {
+      if (peer.problem !== undefined) throw peer.problem
+      const path = api.policyArgument
+        ? `${api.path}${api.policyArgument(exchange.path.slice(api.path.length))}`
+        : exchange.path
+      services.policies.authorize(peer.identity, path)
+    }
+    if (api.isCounted) {
+      exchange.isCounted = true
+      services.metrics.requestStarted()
+    }
+  }
+
+  function serve(exchange: Exchange, api: Api): void {
+    if (api.log !== undefined) {
+      streamLog(exchange, api)
+      return
+    }
+    const timeoutMs = timeoutOf(api, services.overrides)
+    exchange.deadline = deadlines.add(timeoutMs, () => {
+      if (!exchange.isReplied) refuse(exchange, new RequestTimeoutError())
+      else closeExchange(exchange)
+    })
+    if (api.maxBody === 0) answer(exchange, api, undefined)
+    else readBody(exchange.raw, api.maxBody, (body) => answer(exchange, api, body))
+  }
+
+  /** The synchronous turn: state, cryptography and reply, with nothing in between. */
+  function answer(exchange: Exchange, api: Api, body: Buffer | undefined): void {
+    if (exchange.isReplied) return
+    try {
+      const { raw, path, peer } = exchange
+      const query = queryOf(raw.url ?? '')
+      const call: Call = {
+        argument: path.slice(api.path.length),
+        query: query === '' ? EMPTY_QUERY : new URLSearchParams(query),
+        accept: raw.headers.accept ?? '',
+        body,
+        identity: peer.identity,
+      }
+      succeed(exchange, api.run(services, call))
+    } catch (error) {
+      refuse(exchange, error)
+    }
+  }
+
+  function succeed(exchange: Exchange, result: Reply): void {
+    settle(exchange, 200, result.audit)
+    const { reply } = exchange
+    reply.code(200)
+    if (isTooMuchLeft(exchange.raw)) reply.header('connection', 'close')
+    if ('body' in result) reply.header('content-type', result.contentType).send(result.body)
+    else reply.send()
+    abandonBody(exchange.raw)
+  }
+
+  function refuse(exchange: Exchange, thrown: unknown): void {
+    if (exchange.isReplied) return
+    const error = thrown instanceof KesError ? thrown : new InternalError({ cause: thrown })
+    logRefusal(exchange, error)
+    settle(exchange, error.status, `refused: ${error.message} (${error.code})`)
+    const { reply, raw } = exchange
+    if (error instanceof MethodNotAllowedError) {
+      const allowed = error.expected === 'PUT' ? 'PUT, POST' : error.expected
+      reply.header('accept', error.expected).header('allow', allowed)
+    }
+    if (isTooMuchLeft(raw)) reply.header('connection', 'close')
+    if (error instanceof NotFoundError) {
+      reply.header('content-type', 'text/plain; charset=utf-8').header('x-content-type-options', 'nosniff')
+      reply.code(error.status).send(`${error.message}\n`)
+    } else {
+      reply.code(error.status).header('content-type', 'application/json').send(errorReply(error))
+    }
+    abandonBody(raw)
+  }
+
+  /** A request that matches no route of its method: a missing slash, another method, or nothing at all. */
+  function answerUnknown(exchange: Exchange): void {
+    const { rawPath, raw } = exchange
+    if (API_BY_PATH.has(`${rawPath}/`)) {
+      redirect(exchange, `${rawPath}/`)
+      return
+    }
+    const api =
+      API_BY_PATH.get(rawPath) ?? APIS.find(({ path }) => path.endsWith('/') && rawPath.startsWith(path))
+    refuse(
+      exchange,
+      api === undefined ? new NotFoundError() : new MethodNotAllowedError(raw.method ?? '', api.method),
+    )
+  }
+
+  function redirect(exchange: Exchange, path: string): void {
+    const { raw, reply } = exchange
+    const query = queryOf(raw.url ?? '')
+    const location = query === '' ? path : `${path}?${query}`
+    settle(exchange, 307, 'redirected')
+    reply.code(307).header('location', location)
+    if (raw.method === 'GET') {
+      const link = location.replaceAll('&', '&amp;').replaceAll('"', '&#34;').replaceAll('<', '&lt;')
+      reply
+        .header('content-type', 'text/html; charset=utf-8')
+        .send(`<a href="${link.replaceAll('>', '&gt;')}">Temporary Redirect</a>.\n\n`)
+    } else reply.send()
+    abandonBody(raw)
+  }
+
+  function streamLog(exchange: Exchange, api: Api): void {
+    const { reply } = exchange
+    const { audit } = api.run(services, { ...NO_CALL, identity: exchange.peer.identity })
+    settle(exchange, 200, audit)
+    reply.hijack()
+    reply.raw.writeHead(200, { 'content-type': 'application/x-ndjson' })
+    const reader = exchange.raw instanceof Http2Request ? exchange.raw.stream : reply.raw
+    if (!(exchange.raw instanceof Http2Request)) {
+      reply.raw.flushHeaders()
+      exchange.raw.socket.setTimeout(0)
+    }
+    const log = api.log === 'audit' ? auditLog : errorLog
+    log.stream.add(reader)
+  }
+
+  /** Counts and audits a request, just before its reply goes out. */
+  function settle(exchange: Exchange, status: number, message: string): void {
+    exchange.isReplied = true
+    const durationMs = performance.now() - exchange.startedMs
+    if (exchange.isCounted) services.metrics.replied(status, durationMs / 1000)
+    if (!auditLog.isListening) return
+    auditLog.write({ ...loggedRequest(exchange), status, durationMs, message })
+  }
+
+  function logRefusal(exchange: Exchange, error: KesError): void {
+    const cause = error.cause instanceof Error ? error.cause : undefined
+    if (error.status >= 500) {
+      const reason = error instanceof InternalError ? (cause?.stack ?? String(error.cause)) : cause?.message
+      const text = [error.message, error.detail, reason].filter((part) => part !== undefined).join(': ')
+      errorLog.error(text, loggedRequest(exchange))
+    } else if (error.detail !== undefined) {
+      errorLog.info(`${error.message}: ${error.detail}`, loggedRequest(exchange))
+    }
+  }
+
+  if (listener === undefined) throw new Error('fastify made no server')
+  return {
+    listener,
+    pendingRequests: () => pending,
+    refuseRequests() {
+      isRefusing = true
+    },
+    closeLogStreams() {
+      auditLog.stream.close()
+      errorLog.stream.close()
+    },
+    close() {
+      deadlines.close()
+    },
+  }
+}
+
+const NO_CALL: Call = { argument: '', query: EMPTY_QUERY, accept: '', body: undefined, identity: undefined }
+
+function loggedRequest({ raw, path, peer }: Exchange): LoggedRequest {
+  return { method: raw.method ?? '', path, ip: peer.ip, identity: peer.identity }
+}
+
+/** Ends what a client does not read: over HTTP/2 its stream, over HTTP/1.1 its connection. */
+function closeExchange({ raw }: Exchange): void {
+  if (raw instanceof Http2Request) raw.stream.destroy()
+  else raw.socket.destroy()
+}

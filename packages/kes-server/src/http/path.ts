@@ -1,0 +1,46 @@
+/** Request targets: from the bytes on the wire to the path that routes and policies see. */
+
+/** The path of a request target, without its query; still percent-encoded. */
+export function rawPathOf(target: string): string {
+  const query = target.indexOf('?')
+  return query < 0 ? target : target.slice(0, query)
+}
+
+/** The query of a request target, without its `?`; empty if there is none. */
+export function queryOf(target: string): string {
+  const query = target.indexOf('?')
+  return query < 0 ? '' : target.slice(query + 1)
+}
+
+/**
+ * Decodes every percent-escape, `%2F` included, as KES does before it matches policies. Bytes that are not
+ * UTF-8 become U+FFFD, which no name and no sensible pattern holds.
+ *
+ * @returns undefined if an escape is malformed.
+ */
+export function decodePath(rawPath: string): string | undefined {
+  if (!rawPath.includes('%')) return rawPath
+  if (/%(?![0-9A-Fa-f]{2})/.test(rawPath)) return undefined
+  const bytes = rawPath.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  )
+  return Buffer.from(bytes, 'latin1').toString('utf8')
+}
+
+const UNCLEAN = /\/\/|\/\.{1,2}(?:\/|$)/
+
+/**
+ * The path without empty, `.` and `..` segments, or undefined if it has none of them. A trailing slash stays.
+ */
+export function cleanPath(rawPath: string): string | undefined {
+  if (!UNCLEAN.test(rawPath)) return undefined
+  const segments: string[] = []
+  const parts = rawPath.split('/')
+  for (const part of parts) {
+    if (part === '..') segments.pop()
+    else if (part !== '' && part !== '.') segments.push(part)
+  }
+  const last = parts.at(-1)
+  const endsInSlash = last === '' || last === '.' || last === '..'
+  return `/${segments.join('/')}${endsInSlash && segments.length > 0 ? '/' : ''}`
+}

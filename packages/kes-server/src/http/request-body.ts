@@ -1,0 +1,80 @@
+/** Request bodies: read whole, up to a limit; the same for both versions of HTTP. */
+import type { IncomingMessage } from 'node:http'
+import { constants } from 'node:http2'
+import { Http2Request } from '../tls/http2-exchange.ts'
+
+const EMPTY = Buffer.alloc(0)
+
+/** Over HTTP/1.1, a body of at most this many bytes is read to its end rather than the connection closed. */
+const DRAINED_BYTES_MAX = 65_536
+
+/** Whether the headers say that there is no body, which is not the same as a body of no bytes. */
+function hasNoBody(request: IncomingMessage | Http2Request): boolean {
+  const { headers } = request
+  if (request instanceof Http2Request) return request.hasNoBody || headers['content-length'] === '0'
+  return headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0
+}
+
+/**
+ * Reads a body and calls back once, or never if the client goes away before the body has ended.
+ *
+ * @param limit - bytes; of a longer body only so many are given, as KES reads only so many.
+ * @param done - gets undefined if there is no body.
+ */
+export function readBody(
+  request: IncomingMessage | Http2Request,
+  limit: number,
+  done: (bytes: Buffer | undefined) => void,
+): void {
+  if (hasNoBody(request)) {
+    done(undefined)
+    return
+  }
+  const source = request instanceof Http2Request ? request.stream : request
+  let first: Buffer | undefined
+  let rest: Buffer[] | undefined
+  let length = 0
+  let isDone = false
+
+  function finish(): void {
+    if (isDone) return
+    isDone = true
+    if (first === undefined) done(EMPTY)
+    else done(rest === undefined ? first : Buffer.concat([first, ...rest]))
+  }
+
+  source.on('data', (chunk: Buffer) => {
+    if (isDone) return
+    const room = limit - length
+    const kept = chunk.length > room ? chunk.subarray(0, room) : chunk
+    length += chunk.length
+    if (first === undefined) first = kept
+    else if (rest === undefined) rest = [kept]
+    else rest.push(kept)
+    if (length > limit) finish()
+  })
+  source.on('end', finish)
+}
+
+/** Whether an HTTP/1.1 connection is better closed than kept for what is left of this request's body. */
+export function isTooMuchLeft(request: IncomingMessage | Http2Request): boolean {
+  if (request instanceof Http2Request || request.complete) return false
+  const { headers } = request
+  return (
+    headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > DRAINED_BYTES_MAX
+  )
+}
+
+/**
+ * Makes sure that a body which nobody reads to its end does not hold its connection: over HTTP/2 the stream is
+ * reset without an error once the reply is out; over HTTP/1.1 `node:http` reads the rest, or the connection ends.
+ */
+export function abandonBody(request: IncomingMessage | Http2Request): void {
+  if (!(request instanceof Http2Request) || request.hasNoBody) return
+  const { stream } = request
+  if (stream.readableEnded || stream.destroyed) return
+  stream.resume()
+  stream.once('finish', () => {
+    if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR)
+  })
+}

@@ -1,0 +1,386 @@
+/**
+ * The API in one table: method, path, limits, access, and how a request becomes an operation and its result a
+ * reply. What `/v1/api` reports is read from this table.
+ */
+import { InvalidBodyError, InvalidNameError, InvalidParameterError } from '../errors.ts'
+import type { KeyRing } from '../keyring/key-ring.ts'
+import type { Metrics } from '../metrics/metrics.ts'
+import {
+  type Identity,
+  type KeyName,
+  parseIdentity,
+  parseKeyName,
+  parseListPrefix,
+  parsePolicyName,
+} from '../names.ts'
+import type { Caller } from '../operations/caller.ts'
+import { createKey } from '../operations/create-key.ts'
+import { decrypt } from '../operations/decrypt.ts'
+import { deleteKey } from '../operations/delete-key.ts'
+import { describeKey } from '../operations/describe-key.ts'
+import { disableKey, disableKeys } from '../operations/disable-key.ts'
+import { enableKey, enableKeys } from '../operations/enable-key.ts'
+import { encrypt } from '../operations/encrypt.ts'
+import { generateDataKey } from '../operations/generate-data-key.ts'
+import { hmac } from '../operations/hmac.ts'
+import { describeIdentity, describeSelf, listIdentities } from '../operations/identities.ts'
+import { importKey } from '../operations/import-key.ts'
+import { listKeyDetails, listKeys, parseListArgument } from '../operations/list-keys.ts'
+import { describePolicy, listPolicies, type Origin, readPolicy } from '../operations/policies.ts'
+import { assertReady, describeStatus, type Version } from '../operations/server-status.ts'
+import type { PolicySet } from '../policy/policy.ts'
+import type { KeyStore } from '../store/key-store.ts'
+import { type FieldKind, type Fields, MalformedBodyError, parseFields } from './json-body.ts'
+import { bytesReply, jsonReply } from './json-reply.ts'
+
+/** What operations work on. A reload replaces members; a request reads them once it is authorized. */
+export interface Services {
+  ring: KeyRing
+  store: KeyStore
+  policies: PolicySet
+  origin: Origin
+  overrides: ReadonlyMap<string, ApiOverride>
+  readonly metrics: Metrics
+  readonly version: Version
+}
+
+/** What the config may change of one API. */
+export interface ApiOverride {
+  readonly skipAuth: boolean
+  /** 0 keeps the API's own. */
+  readonly timeoutMs: number
+}
+
+/** An authorized request. */
+export interface Call {
+  /** Decoded; what follows the path of a prefix route. */
+  readonly argument: string
+  readonly query: URLSearchParams
+  readonly accept: string
+  /** Undefined if the request has none. */
+  readonly body: Buffer | undefined
+  readonly identity: Identity | undefined
+}
+
+export type Reply =
+  | { readonly body: Buffer; readonly contentType: string; readonly audit: string }
+  | { readonly audit: string }
+
+export type Access = 'public' | 'identity' | 'policy'
+export type LogName = 'audit' | 'error'
+
+export interface Api {
+  readonly method: 'GET' | 'PUT' | 'DELETE'
+  /** Ends in `/` if an argument follows. */
+  readonly path: string
+  /** Bytes. */
+  readonly maxBody: number
+  /** 0: none. */
+  readonly timeoutMs: number
+  readonly access: Access
+  readonly isCounted: boolean
+  /** A live log instead of a reply. */
+  readonly log?: LogName
+  /** The path that policies are asked about, if it is not the request's own. */
+  readonly policyArgument?: (argument: string) => string
+  readonly run: (services: Services, call: Call) => Reply
+}
+
+const BODY_BYTES_MAX = 1_000_000
+const NO_BYTES = Buffer.alloc(0)
+const JSON_TYPE = 'application/json'
+const TEXT_METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8; escaping=underscores'
+const PROTOBUF_METRICS_TYPE =
+  'application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited'
+
+type Route = Partial<Api> & Pick<Api, 'path' | 'run'>
+
+const get = (route: Route): Api => ({ ...DEFAULTS, ...route })
+const put = (route: Route): Api => ({ ...DEFAULTS, method: 'PUT', ...route })
+
+const DEFAULTS = {
+  method: 'GET',
+  maxBody: 0,
+  timeoutMs: 15_000,
+  access: 'policy',
+  isCounted: true,
+} as const
+
+export const APIS: readonly Api[] = [
+  get({
+    path: '/version',
+    timeoutMs: 10_000,
+    access: 'public',
+    isCounted: false,
+    run: ({ version }) => json('version read', version),
+  }),
+  get({
+    path: '/v1/ready',
+    isCounted: false,
+    run({ store }) {
+      assertReady(store)
+      return empty('readiness checked')
+    },
+  }),
+  get({
+    path: '/v1/status',
+    isCounted: false,
+    run: ({ store, metrics, version }) => json('status read', describeStatus(store, metrics, version)),
+  }),
+  get({
+    path: '/v1/metrics',
+    isCounted: false,
+    run: ({ metrics }, { accept }) =>
+      /application\/vnd\.google\.protobuf.*encoding=delimited/.test(accept)
+        ? { body: metrics.toProtobuf(), contentType: PROTOBUF_METRICS_TYPE, audit: 'metrics read' }
+        : { body: Buffer.from(metrics.toText()), contentType: TEXT_METRICS_TYPE, audit: 'metrics read' },
+  }),
+  get({
+    path: '/v1/api',
+    timeoutMs: 10_000,
+    isCounted: false,
+    run: ({ overrides }) => json('list of APIs read', describeApis(overrides)),
+  }),
+
+  put({
+    path: '/v1/key/create/',
+    run({ ring, policies }, call) {
+      const name = parseKeyName(call.argument)
+      createKey(ring, name, callerOf(policies, call), parseFlag(call.query, 'reuse'))
+      return empty(`secret key '${name}' created`)
+    },
+  }),
+  put({
+    path: '/v1/key/import/',
+    maxBody: BODY_BYTES_MAX,
+    run({ ring, policies }, call) {
+      const name = parseKeyName(call.argument)
+      const { key, cipher } = parseBody(call.body, { key: 'bytes', cipher: 'string' }, { import: true })
+      call.body?.fill(0)
+      importKey(ring, name, callerOf(policies, call), cipher, key)
+      return empty(`secret key '${name}' created`)
+    },
+  }),
+  get({
+    path: '/v1/key/describe/',
+    run({ ring }, { argument }) {
+      const name = parseKeyName(argument)
+      return json(`secret key '${name}' described`, describeKey(ring, name))
+    },
+  }),
+  {
+    ...DEFAULTS,
+    method: 'DELETE',
+    path: '/v1/key/delete/',
+    run({ ring, policies }, call) {
+      const name = parseKeyName(call.argument)
+      deleteKey(ring, name, callerOf(policies, call))
+      return empty(`secret key '${name}' deleted`)
+    },
+  },
+  put({
+    path: '/v1/key/enable/',
+    run: (services, call) => changeState(services, call, 'enable', enableKey, enableKeys),
+  }),
+  put({
+    path: '/v1/key/disable/',
+    run: (services, call) => changeState(services, call, 'disable', disableKey, disableKeys),
+  }),
+  get({
+    path: '/v1/key/list/',
+    policyArgument: withoutContinuation,
+    run({ ring }, { argument, query }) {
+      const listing = parseListArgument(argument)
+      const hasDetails = parseFlag(query, 'details')
+      return json('secret keys listed', hasDetails ? listKeyDetails(ring, listing) : listKeys(ring, listing))
+    },
+  }),
+  put({
+    path: '/v1/key/generate/',
+    maxBody: BODY_BYTES_MAX,
+    run({ ring }, { argument, body }) {
+      const name = parseKeyName(argument)
+      const context = body === undefined ? NO_BYTES : parseBody(body, { context: 'bytes' }).context
+      const { plaintext, ciphertext } = generateDataKey(ring, name, context)
+      const reply = bytesReply(['plaintext', plaintext], ['ciphertext', ciphertext])
+      plaintext.fill(0)
+      return { body: reply, contentType: JSON_TYPE, audit: `data key generated with '${name}'` }
+    },
+  }),
+  put({
+    path: '/v1/key/encrypt/',
+    maxBody: BODY_BYTES_MAX,
+    run({ ring }, { argument, body }) {
+      const name = parseKeyName(argument)
+      const { plaintext, context } = parseBody(body, { plaintext: 'bytes', context: 'bytes' })
+      return bytes(`encrypted with '${name}'`, 'ciphertext', encrypt(ring, name, plaintext, context))
+    },
+  }),
+  put({
+    path: '/v1/key/decrypt/',
+    maxBody: BODY_BYTES_MAX,
+    run({ ring }, { argument, body }) {
+      const name = parseKeyName(argument)
+      const { ciphertext, context } = parseBody(body, { ciphertext: 'bytes', context: 'bytes' })
+      const plaintext = decrypt(ring, name, ciphertext, context)
+      const reply = bytes(`decrypted with '${name}'`, 'plaintext', plaintext)
+      plaintext.fill(0)
+      return reply
+    },
+  }),
+  put({
+    path: '/v1/key/hmac/',
+    maxBody: BODY_BYTES_MAX,
+    run({ ring }, { argument, body }) {
+      const name = parseKeyName(argument)
+      const { message } = parseBody(body, { message: 'bytes' })
+      return bytes(`HMAC computed with '${name}'`, 'hmac', hmac(ring, name, message))
+    },
+  }),
+
+  get({
+    path: '/v1/policy/describe/',
+    run({ policies, origin }, { argument }) {
+      const name = parsePolicyName(argument)
+      return json(`policy '${name}' described`, describePolicy(policies, origin, name))
+    },
+  }),
+  get({
+    path: '/v1/policy/read/',
+    run({ policies, origin }, { argument }) {
+      const name = parsePolicyName(argument)
+      return json(`policy '${name}' read`, readPolicy(policies, origin, name))
+    },
+  }),
+  get({
+    path: '/v1/policy/list/',
+    run: ({ policies }, { argument }) => json('policies listed', listPolicies(policies, argument)),
+  }),
+  get({
+    path: '/v1/identity/describe/',
+    run({ policies, origin }, { argument }) {
+      const identity = parseIdentity(argument)
+      return json(`identity '${identity}' described`, describeIdentity(policies, origin, identity))
+    },
+  }),
+  get({
+    path: '/v1/identity/list/',
+    run: ({ policies }, { argument }) => json('identities listed', listIdentities(policies, argument)),
+  }),
+  get({
+    path: '/v1/identity/self/describe',
+    access: 'identity',
+    run: ({ policies, origin }, { identity }) =>
+      json('own identity described', describeSelf(policies, origin, identity)),
+  }),
+
+  get({
+    path: '/v1/log/error',
+    timeoutMs: 0,
+    isCounted: false,
+    log: 'error',
+    run: () => empty('error log opened'),
+  }),
+  get({
+    path: '/v1/log/audit',
+    timeoutMs: 0,
+    isCounted: false,
+    log: 'audit',
+    run: () => empty('audit log opened'),
+  }),
+]
+
+/** The time that an API has, with the config's word taken into account. */
+export function timeoutOf(api: Api, overrides: Services['overrides']): number {
+  return overrides.get(api.path)?.timeoutMs || api.timeoutMs
+}
+
+function describeApis(overrides: Services['overrides']) {
+  return APIS.map((api) => ({
+    method: api.method,
+    path: api.path,
+    max_body: api.maxBody,
+    timeout: Math.floor(timeoutOf(api, overrides) / 1000),
+  }))
+}
+
+function callerOf(policies: PolicySet, { identity }: Call): Caller {
+  return { identity: identity ?? '', isAdmin: identity !== undefined && policies.isAdmin(identity) }
+}
+
+/** `true` and a bare name switch a flag on, `false` and absence off. */
+function parseFlag(query: URLSearchParams, name: string): boolean {
+  const value = query.get(name)
+  if (value === null || value === 'false') return false
+  if (value === 'true' || value === '') return true
+  throw new InvalidParameterError(name, value, 'true or false')
+}
+
+function parseBody<Shape extends Record<string, FieldKind>>(
+  body: Buffer | undefined,
+  shape: Shape,
+  options: { import?: boolean } = {},
+): Fields<Shape> {
+  try {
+    return parseFields(body ?? NO_BYTES, shape)
+  } catch (cause) {
+    if (!(cause instanceof MalformedBodyError)) throw cause
+    throw new InvalidBodyError({ ...options, detail: cause.message, cause })
+  }
+}
+
+/** A continued listing needs the same right as its first page. */
+function withoutContinuation(argument: string): string {
+  const star = argument.indexOf('*')
+  return star < 0 || star === argument.length - 1 ? argument : argument.slice(0, star)
+}
+
+type ChangeOne = (ring: KeyRing, name: KeyName, caller: Caller) => void
+type ChangeAll = (
+  ring: KeyRing,
+  prefix: string,
+  caller: Caller,
+  mayChange: (name: KeyName) => boolean,
+) => { readonly matched: number; readonly changed: number }
+
+/** One name, or a pattern that ends in `*`: then each of its keys needs the caller's right to change it. */
+function changeState(
+  { ring, policies, overrides }: Services,
+  call: Call,
+  verb: 'enable' | 'disable',
+  changeOne: ChangeOne,
+  changeAll: ChangeAll,
+): Reply {
+  const caller = callerOf(policies, call)
+  if (!call.argument.endsWith('*')) {
+    const name = parseKeyName(call.argument)
+    changeOne(ring, name, caller)
+    return empty(`secret key '${name}' ${verb}d`)
+  }
+  const prefix = parsePatternPrefix(call.argument)
+  const path = `/v1/key/${verb}/`
+  const isOpen = overrides.get(path)?.skipAuth === true
+  const mayChange = (name: KeyName) => isOpen || policies.isAllowed(call.identity, `${path}${name}`)
+  const { matched, changed } = changeAll(ring, prefix, caller, mayChange)
+  return json(`${changed} of ${matched} secret keys of '${call.argument}' ${verb}d`, { matched, changed })
+}
+
+function parsePatternPrefix(pattern: string): string {
+  try {
+    return parseListPrefix(pattern)
+  } catch {
+    throw new InvalidNameError('key name', pattern)
+  }
+}
+
+function empty(audit: string): Reply {
+  return { audit }
+}
+
+function json(audit: string, value: unknown): Reply {
+  return { body: jsonReply(value), contentType: JSON_TYPE, audit }
+}
+
+function bytes(audit: string, name: string, value: Uint8Array): Reply {
+  return { body: bytesReply([name, value]), contentType: JSON_TYPE, audit }
+}

@@ -1,0 +1,42 @@
+/** Reads the file that opens a store, and refuses one that could not have stayed secret. */
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
+import { UnfitSecretError } from './seal-errors.ts'
+
+export const KEY_FILE_BYTES_MIN = 32
+const KEY_FILE_BYTES_MAX = 64 * 1024
+const OTHERS_ANY = 0o077
+
+/**
+ * @returns all bytes of the file, a newline at its end included; the caller wipes them.
+ * @throws {@link UnfitSecretError} if it can't be read, is no regular file, has fewer than 32 or more than 65,536
+ *   bytes, or if other users may read or write it.
+ */
+export function readKeyFile(path: string): Buffer {
+  let file: number
+  try {
+    // Without O_NONBLOCK a named pipe would hold the start until someone writes to it.
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new UnfitSecretError(`the key file '${path}' can not be read (${why})`, { cause })
+  }
+  try {
+    assertFit(file, path) // By descriptor: what is checked is what is read.
+    return readFileSync(file)
+  } finally {
+    closeSync(file)
+  }
+}
+
+function assertFit(file: number, path: string): void {
+  const stats = fstatSync(file)
+  if (!stats.isFile()) throw new UnfitSecretError(`the key file '${path}' is not a regular file`)
+  if (process.platform !== 'win32' && stats.mode & OTHERS_ANY) {
+    throw new UnfitSecretError(`the key file '${path}' is open to other users: run chmod 600 '${path}'`)
+  }
+  if (stats.size < KEY_FILE_BYTES_MIN || stats.size > KEY_FILE_BYTES_MAX) {
+    throw new UnfitSecretError(
+      `the key file '${path}' has ${stats.size} bytes: it must have ${KEY_FILE_BYTES_MIN} to ${KEY_FILE_BYTES_MAX}`,
+    )
+  }
+}

@@ -1,0 +1,101 @@
+/** Opens a SQLite connection as every part of Latchkey must have it: durable, erasing, mistrustful of the file. */
+import { statSync } from 'node:fs'
+import Database from 'better-sqlite3'
+import { assertKnownSchema, assertSchema, migrate } from './migrate.ts'
+import { StoreOpenError } from './open-errors.ts'
+import { asOpenError } from './sqlite-errors.ts'
+import { prepareStatements, type Statements } from './statements.ts'
+
+export const IN_MEMORY = ':memory:'
+const PAGE_BYTES_MIN = 4096
+
+/** Most are per connection and none is SQLite's default everywhere, so each is set and then read back. */
+const SETTINGS: readonly (readonly [pragma: string, value: string, readBack: unknown])[] = [
+  ['synchronous', 'FULL', 2], // A commit is on the disk when it returns. WAL's default may lose the last ones.
+  ['fullfsync', 'ON', 1], // The same on macOS, whose fsync alone doesn't reach the disk.
+  ['checkpoint_fullfsync', 'ON', 1],
+  ['secure_delete', 'ON', 1], // Deleted content is overwritten with zeros.
+  ['foreign_keys', 'ON', 1],
+  ['trusted_schema', 'OFF', 0], // A crafted schema can't call functions with side effects.
+  ['cell_size_check', 'ON', 1], // A damaged page is noticed when it is loaded.
+  ['temp_store', 'MEMORY', 2], // No row in a temporary file.
+]
+
+/** What `integrity_check` says of content, not structure: the row concerned is refused when it is read. */
+const ROW_PROBLEM = /^(?:NULL|NUMERIC|TEXT|non-\w+) value in \w+\.\w+$/
+const PROBLEMS_MAX = 100
+
+export interface Connection {
+  readonly db: Database.Database
+  readonly statements: Statements
+  readonly warnings: readonly string[]
+}
+
+/**
+ * @param path - an existing file, perhaps empty, or {@link IN_MEMORY}.
+ * @param busyTimeoutMs - how long a write waits for another process's.
+ * @throws {@link StoreOpenError} if the file can't be used; nothing has been written to it then, unless it was an
+ *   empty file or its migration failed.
+ */
+export function openConnection(path: string, busyTimeoutMs: number): Connection {
+  let db: Database.Database | undefined
+  try {
+    if (path !== IN_MEMORY) assertOurs(path)
+    db = new Database(path, { fileMustExist: path !== IN_MEMORY, timeout: busyTimeoutMs })
+    configure(db, path)
+    const warnings = checkIntegrity(db, path)
+    migrate(db, path)
+    assertSchema(db, path)
+    const statements = prepareStatements(db)
+    return { db, statements, warnings }
+  } catch (error) {
+    if (db?.open) db.close()
+    throw asOpenError(path, error)
+  }
+}
+
+/** Looks through a connection that can't write: the last ordinary one would move the log into the file at its end. */
+function assertOurs(path: string): void {
+  if (statSync(path).size === 0) return
+  const db = new Database(path, { readonly: true, fileMustExist: true })
+  try {
+    assertKnownSchema(db, path)
+  } finally {
+    db.close()
+  }
+}
+
+function configure(db: Database.Database, path: string): void {
+  const assertSetting = (pragma: string, found: unknown, isRight: boolean) => {
+    if (isRight) return
+    throw new StoreOpenError(path, `the store '${path}' can not be opened: SQLite keeps ${pragma} = ${found}`)
+  }
+
+  db.pragma(`page_size = ${PAGE_BYTES_MIN}`) // Has an effect on a new file only.
+  for (const [pragma, value, readBack] of SETTINGS) {
+    db.pragma(`${pragma} = ${value}`)
+    const found = db.pragma(pragma, { simple: true })
+    assertSetting(pragma, found, found === readBack)
+  }
+  const mode = db.pragma('journal_mode = WAL', { simple: true })
+  assertSetting('journal_mode', mode, mode === (path === IN_MEMORY ? 'memory' : 'wal'))
+  const pageBytes = db.pragma('page_size', { simple: true })
+  assertSetting('page_size', pageBytes, Number(pageBytes) >= PAGE_BYTES_MIN)
+}
+
+/**
+ * `integrity_check` rather than `quick_check`: only the former finds a name that is missing from the index. Such a
+ * key would answer "does not exist", and clients create what does not exist.
+ */
+function checkIntegrity(db: Database.Database, path: string): string[] {
+  const found = db.prepare(`PRAGMA integrity_check(${PROBLEMS_MAX})`).pluck().all().map(String)
+  const problems = found.flatMap((text) => text.split('\n')).filter((text) => text !== 'ok')
+  const fatal = problems.find((text) => !ROW_PROBLEM.test(text))
+  if (fatal !== undefined) {
+    throw new StoreOpenError(
+      path,
+      `the store '${path}' is damaged (${fatal}): restore it from a backup, or repair a copy with "sqlite3 .recover"`,
+    )
+  }
+  return problems.map((text) => `the store '${path}' has damaged rows, which are refused: ${text}`)
+}

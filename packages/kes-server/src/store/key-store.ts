@@ -1,0 +1,124 @@
+/**
+ * What the key ring needs of a store, and the rows that cross this border: sealed bytes in and out, compare and
+ * set on the revision, listing in the order of bytes, and a counter that moves at every change.
+ *
+ * A store never sees a key: it neither checks a row's MAC nor opens its sealed bytes. It promises order,
+ * atomicity and durability: what it has acknowledged outlives a crash, and what it has erased no reader finds again.
+ */
+import { StoreError } from '../errors.ts'
+import type { KeyName } from '../names.ts'
+
+export type KeyState = 'enabled' | 'disabled'
+export type Algorithm = 'AES256' | 'ChaCha20'
+
+/** One external key (EK), sealed. */
+export interface KeyRow {
+  /** 16 random bytes; a key made later under the same name has another one. */
+  readonly keyId: Uint8Array
+  readonly name: KeyName
+  readonly algorithm: Algorithm
+  /** RFC 3339, UTC. */
+  readonly createdAt: string
+  /** The creator's identity; empty if it had none. */
+  readonly createdBy: string
+  /** The sealed record. Read back as found: only the seal can tell whether it is intact. */
+  readonly sealed: Uint8Array
+  readonly state: KeyState
+  /** 1 at creation, one more at each change. */
+  readonly revision: number
+  readonly changedAt: string
+  readonly changedBy: string
+  /** Number of the last journal entry about this key; 0 before there is one. */
+  readonly journalEntry: number
+  /** 32 bytes over everything above but `sealed`. Read back as found, of any length. */
+  readonly mac: Uint8Array
+}
+
+/** A name whose key was erased and which stays reserved. */
+export interface ErasedName {
+  readonly name: KeyName
+  /** 16 bytes: the erased key's. */
+  readonly keyId: Uint8Array
+  readonly erasedAt: string
+  readonly erasedBy: string
+  /** 32 bytes over everything above. Read back as found, of any length. */
+  readonly mac: Uint8Array
+}
+
+/** A row that can be named but not read. */
+export interface DamagedRow {
+  readonly damaged: KeyName
+}
+
+/** Someone else changed the key since it was read: read it again and decide anew. */
+export class RevisionConflictError extends StoreError {}
+
+/**
+ * Every method is synchronous and may throw a {@link StoreError} (502), whose detail says what the store's disk or
+ * database answered. A write outside {@link KeyStore.transaction} is a transaction of its own.
+ */
+export interface KeyStore {
+  /** Also for a damaged key. */
+  has(name: KeyName): boolean
+  /**
+   * @throws {@link RecordDamagedError} (502) if a column has a type, a length or a value that no writer gives it.
+   *   `sealed` and `mac` never cause it, so that a key with damaged sealed bytes can still be disabled.
+   */
+  read(name: KeyName): KeyRow | undefined
+  /** @throws {@link RecordDamagedError} (502) */
+  readErased(name: KeyName): ErasedName | undefined
+
+  /**
+   * @throws {@link KeyExistsError} (400)
+   * @throws {@link KeyNameReservedError} (400) while the name is an erased one: a name is never both.
+   */
+  insert(row: KeyRow): void
+  /**
+   * Replaces the whole row of `row.name` if its revision is still `expectedRevision`.
+   *
+   * @throws {@link KeyNotFoundError} (404)
+   * @throws {@link RevisionConflictError} (502)
+   */
+  replace(row: KeyRow, expectedRevision: number): void
+  /**
+   * Removes the key, damaged or not, and reserves its name if there is a tombstone. After the commit the store
+   * purges, see {@link KeyStore.purge}.
+   *
+   * @throws {@link KeyNotFoundError} (404)
+   */
+  erase(name: KeyName, tombstone: ErasedName | undefined): void
+  /** Frees an erased name; nothing happens if it is none. */
+  dropErased(name: KeyName): void
+
+  /**
+   * Tries again, for a bounded time, to remove what erased keys left in the store's files.
+   *
+   * @returns false while something is known to be left, for instance because a backup is reading the store. The
+   *   keys are gone for every reader that begins later all the same. Not called inside a transaction.
+   */
+  purge(): boolean
+
+  /**
+   * Names with this prefix that come after `after`, in the order of their bytes. As found: a name that was written by
+   * hand may be none by the rules of names.
+   */
+  names(prefix: string, after: string | undefined, limit: number): KeyName[]
+  /** As {@link KeyStore.names}. One damaged row doesn't hide the others. */
+  rows(prefix: string, after: string | undefined, limit: number): (KeyRow | DamagedRow)[]
+  count(): number
+
+  /**
+   * Runs `body` with the only right to write; all it wrote is kept, or nothing if it throws. A call inside a
+   * transaction joins it: if that call throws, its own writes alone are undone.
+   */
+  transaction<T>(body: () => T): T
+  /** Changes whenever any connection, here or in another process, has committed. Ask outside a transaction. */
+  changeCounter(): number
+
+  /**
+   * @throws {@link StoreUnreachableError} (504) if the store is no longer where it was opened.
+   * @throws {@link StoreUnavailableError} (502) if it is there and can't be read.
+   */
+  status(): void
+  close(): void
+}

@@ -1,0 +1,289 @@
+/** The default store: one SQLite file beside one lock, for one server; or the same tables in memory. */
+import assert from 'node:assert/strict'
+import { statSync } from 'node:fs'
+import type Database from 'better-sqlite3'
+import {
+  KeyExistsError,
+  KeyNameReservedError,
+  KeyNotFoundError,
+  RecordDamagedError,
+  type StoreAction,
+  StoreError,
+  StoreUnavailableError,
+  StoreUnreachableError,
+} from '../errors.ts'
+import type { KeyName } from '../names.ts'
+import { ColumnError } from './columns.ts'
+import { IN_MEMORY, openConnection } from './connection.ts'
+import {
+  erasedNameFromColumns,
+  erasedNameToColumns,
+  keyRowFromColumns,
+  keyRowToColumns,
+} from './key-columns.ts'
+import {
+  type DamagedRow,
+  type ErasedName,
+  type KeyRow,
+  type KeyStore,
+  RevisionConflictError,
+} from './key-store.ts'
+import { StoreOpenError } from './open-errors.ts'
+import type { NewSlot, SealStore, StoredSeal, StoreFacts } from './seal-store.ts'
+import { insertSeal, readSeal } from './seal-table.ts'
+import { asOpenError, asStoreError, isUniqueViolation } from './sqlite-errors.ts'
+import type { Statements } from './statements.ts'
+import { createPrivateFile, permissionWarnings, resolveStorePath } from './store-file.ts'
+import { StoreLock } from './store-lock.ts'
+
+const BUSY_TIMEOUT_MS = 1000
+/** Follows every name that begins with the same prefix. */
+const LAST = '\u{10ffff}'
+
+export class SqliteStore implements KeyStore, SealStore {
+  /** Without symbolic links; `:memory:` for a store in memory. */
+  readonly path: string
+  /** Sentences for the operator: open permissions, damaged rows. */
+  readonly warnings: readonly string[]
+  readonly #db: Database.Database
+  readonly #lock: StoreLock | undefined
+  readonly #inode: number | undefined
+  readonly #statements: Statements
+  #depth = 0
+  #ownCommits = 0
+  /** Due: erased since the last attempt. Owed: the last attempt did not succeed. */
+  #purge: 'none' | 'due' | 'owed' = 'due'
+
+  private constructor(path: string, lock: StoreLock | undefined, busyTimeoutMs: number) {
+    this.path = path
+    this.#lock = lock
+    this.#inode = lock && statSync(path).ino
+    const permissions = lock ? permissionWarnings(path) : []
+    const connection = openConnection(path, busyTimeoutMs)
+    this.#db = connection.db
+    this.#statements = connection.statements
+    this.warnings = [...permissions, ...connection.warnings]
+    this.purge() // What a server that was killed had just erased still stands in the write-ahead log.
+  }
+
+  /**
+   * Opens the store for this process alone; makes it, readable by its owner only, if there is none.
+   *
+   * @throws {@link StoreLockedError} if a server, this one or another, has it open.
+   * @throws {@link StoreOpenError} with one line for the operator; an existing store is unchanged then.
+   */
+  static open(path: string, options: { readonly busyTimeoutMs?: number } = {}): SqliteStore {
+    const real = resolveStorePath(path)
+    const lock = StoreLock.acquire(real)
+    try {
+      createPrivateFile(real)
+      return new SqliteStore(real, lock, options.busyTimeoutMs ?? BUSY_TIMEOUT_MS)
+    } catch (error) {
+      lock.release()
+      throw error
+    }
+  }
+
+  /** A store that ends with the process. */
+  static inMemory(): SqliteStore {
+    return new SqliteStore(IN_MEMORY, undefined, BUSY_TIMEOUT_MS)
+  }
+
+  has(name: KeyName): boolean {
+    return this.#attempt('read key', () => this.#statements.has.get(name) !== undefined)
+  }
+
+  read(name: KeyName): KeyRow | undefined {
+    return this.#attempt('read key', () => {
+      const row = this.#statements.read.get(name)
+      return row === undefined ? undefined : keyRowFromColumns(name, row)
+    })
+  }
+
+  readErased(name: KeyName): ErasedName | undefined {
+    return this.#attempt('read key', () => {
+      const row = this.#statements.readErased.get(name)
+      return row === undefined ? undefined : erasedNameFromColumns(name, row)
+    })
+  }
+
+  insert(row: KeyRow): void {
+    this.#write('create key', () => {
+      if (this.#statements.readErased.get(row.name) !== undefined) throw new KeyNameReservedError()
+      try {
+        this.#statements.insert.run(keyRowToColumns(row))
+      } catch (error) {
+        throw isUniqueViolation(error) ? new KeyExistsError() : error
+      }
+    })
+  }
+
+  replace(row: KeyRow, expectedRevision: number): void {
+    this.#write('change key', () => {
+      const values = { ...keyRowToColumns(row), expected_revision: expectedRevision }
+      if (this.#statements.replace.run(values).changes === 1) return
+      if (!this.has(row.name)) throw new KeyNotFoundError()
+      const detail = `key '${row.name}' is not at revision ${expectedRevision} any more`
+      throw new RevisionConflictError('change key', { detail })
+    })
+  }
+
+  erase(name: KeyName, tombstone: ErasedName | undefined): void {
+    this.#write('delete key', () => {
+      if (this.#statements.erase.run(name).changes === 0) throw new KeyNotFoundError()
+      if (tombstone !== undefined) this.#statements.insertErased.run(erasedNameToColumns(tombstone))
+      this.#purge = 'due'
+    })
+  }
+
+  dropErased(name: KeyName): void {
+    this.#write('create key', () => this.#statements.dropErased.run(name))
+  }
+
+  /**
+   * `secure_delete` has overwritten the row in the database; its old bytes stand in the write-ahead log until a
+   * checkpoint has emptied that. A reader on an old snapshot needs the log, so SQLite tries again and again for as
+   * long as the busy timeout lasts.
+   */
+  purge(): boolean {
+    assert.equal(this.#depth, 0)
+    if (this.#purge === 'none') return true
+    try {
+      const busy = this.#db.pragma('wal_checkpoint(TRUNCATE)', { simple: true })
+      this.#purge = busy === 0 ? 'none' : 'owed'
+    } catch {
+      this.#purge = 'owed' // A failing disk: what was to be erased is committed as erased all the same.
+    }
+    return this.#purge === 'none'
+  }
+
+  names(prefix: string, after: string | undefined, limit: number): KeyName[] {
+    return this.#attempt('list keys', () => {
+      const isAfterPrefix =
+        after !== undefined && Buffer.compare(Buffer.from(after), Buffer.from(prefix)) >= 0
+      const { namesAfter, namesFrom } = this.#statements
+      const names = isAfterPrefix
+        ? namesAfter.all(after, prefix + LAST, limit)
+        : namesFrom.all(prefix, prefix + LAST, limit)
+      return names.map((name) => String(name) as KeyName)
+    })
+  }
+
+  /** Reads row by row from the list of names, so a damaged page hides only the rows on it. */
+  rows(prefix: string, after: string | undefined, limit: number): (KeyRow | DamagedRow)[] {
+    return this.names(prefix, after, limit).flatMap((name) => {
+      try {
+        return this.read(name) ?? []
+      } catch (error) {
+        if (error instanceof RecordDamagedError) return { damaged: name }
+        throw error
+      }
+    })
+  }
+
+  count(): number {
+    return this.#attempt('list keys', () => Number(this.#statements.count.get()))
+  }
+
+  transaction<T>(body: () => T): T {
+    return this.#write('change key', body)
+  }
+
+  /** `data_version` moves for other connections' commits alone; both parts only grow, so the sum always moves. */
+  changeCounter(): number {
+    return this.#attempt('read key', () => Number(this.#statements.dataVersion.get()) + this.#ownCommits)
+  }
+
+  readSeal(): StoredSeal | undefined {
+    try {
+      return readSeal(this.#db, this.path)
+    } catch (error) {
+      throw asOpenError(this.path, error)
+    }
+  }
+
+  createSeal(facts: StoreFacts, slots: readonly NewSlot[]): void {
+    if (slots.length === 0 && this.path !== IN_MEMORY) {
+      throw new StoreOpenError(
+        this.path,
+        `the store '${this.path}' would have no slot, so no one could open it again`,
+      )
+    }
+    this.#write('create key', () => insertSeal(this.#db, this.path, facts, slots))
+  }
+
+  status(): void {
+    try {
+      if (this.#inode !== undefined && statSync(this.path).ino !== this.#inode) {
+        throw new StoreUnreachableError({
+          detail: `'${this.path}' is another file than the one that was opened`,
+        })
+      }
+    } catch (error) {
+      if (error instanceof StoreUnreachableError) throw error
+      throw new StoreUnreachableError({ detail: `'${this.path}' is gone`, cause: error })
+    }
+    try {
+      this.#statements.probe.get()
+    } catch (cause) {
+      throw new StoreUnavailableError({ detail: `the store '${this.path}' can not be read`, cause })
+    }
+  }
+
+  close(): void {
+    if (!this.#db.open) return
+    try {
+      this.#db.close()
+    } finally {
+      this.#lock?.release()
+    }
+  }
+
+  /** Runs `body` as a transaction, or as a part of the one under way that fails alone. */
+  #write<T>(action: StoreAction, body: () => T): T {
+    if (this.#depth > 0) return this.#attempt(action, () => this.#within('SAVEPOINT', body))
+    try {
+      return this.#attempt(action, () => this.#within('TRANSACTION', body))
+    } finally {
+      this.#ownCommits++ // Also after an error: a commit that failed may still have happened.
+      if (this.#purge === 'due') this.purge()
+    }
+  }
+
+  #within<T>(kind: 'TRANSACTION' | 'SAVEPOINT', body: () => T): T {
+    const { begin, commit, rollback } = this.#statements[kind]
+    if (kind === 'SAVEPOINT') this.#assertInTransaction()
+    begin.run()
+    this.#depth++
+    try {
+      const result = body()
+      assert(!(result instanceof Promise), 'a transaction ends before a promise does')
+      this.#assertInTransaction()
+      commit.run()
+      return result
+    } catch (error) {
+      if (this.#db.inTransaction) for (const statement of rollback) statement.run()
+      throw error
+    } finally {
+      this.#depth--
+    }
+  }
+
+  /** SQLite may end a transaction by itself, on a full disk for one; the writes after that would stand alone. */
+  #assertInTransaction(): void {
+    if (!this.#db.inTransaction)
+      throw new StoreError('change key', { detail: 'SQLite has undone the transaction' })
+  }
+
+  #attempt<T>(action: StoreAction, body: () => T): T {
+    try {
+      if (!this.#db.open) throw new StoreError(action, { detail: 'the store is closed' })
+      return body()
+    } catch (error) {
+      if (error instanceof ColumnError) {
+        throw new RecordDamagedError(action, { detail: `damaged row: ${error.message}`, cause: error })
+      }
+      throw asStoreError(action, error)
+    }
+  }
+}

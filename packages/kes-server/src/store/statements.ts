@@ -1,0 +1,63 @@
+/** Every statement that a running server needs, prepared once. */
+import type Database from 'better-sqlite3'
+
+interface Block {
+  readonly begin: Database.Statement<[]>
+  readonly commit: Database.Statement<[]>
+  readonly rollback: readonly Database.Statement<[]>[]
+}
+
+export type Statements = ReturnType<typeof prepareStatements>
+
+export function prepareStatements(db: Database.Database) {
+  const transaction: Block = {
+    begin: db.prepare('BEGIN IMMEDIATE'), // A deferred one could fail after its first read.
+    commit: db.prepare('COMMIT'),
+    rollback: [db.prepare('ROLLBACK')],
+  }
+  const savepoint: Block = {
+    begin: db.prepare('SAVEPOINT part'),
+    commit: db.prepare('RELEASE part'),
+    rollback: [db.prepare('ROLLBACK TO part'), db.prepare('RELEASE part')],
+  }
+  return {
+    TRANSACTION: transaction,
+    SAVEPOINT: savepoint,
+
+    has: db.prepare<[string]>('SELECT 1 FROM keys WHERE name = ?'),
+    read: db.prepare<[string]>('SELECT * FROM keys WHERE name = ?'),
+    insert: db.prepare(`
+      INSERT INTO keys (name, key_id, algorithm, created_at, created_by, state, revision, changed_at, changed_by,
+        journal_entry, mac, sealed)
+      VALUES (:name, :key_id, :algorithm, :created_at, :created_by, :state, :revision, :changed_at, :changed_by,
+        :journal_entry, :mac, :sealed)`),
+    replace: db.prepare(`
+      UPDATE keys SET key_id = :key_id, algorithm = :algorithm, created_at = :created_at, created_by = :created_by,
+        state = :state, revision = :revision, changed_at = :changed_at, changed_by = :changed_by,
+        journal_entry = :journal_entry, mac = :mac, sealed = :sealed
+      WHERE name = :name AND revision = :expected_revision`),
+    erase: db.prepare<[string]>('DELETE FROM keys WHERE name = ?'),
+    namesFrom: db
+      .prepare<[string, string, number]>(
+        'SELECT name FROM keys WHERE name >= ? AND name < ? ORDER BY name LIMIT ?',
+      )
+      .pluck(),
+    namesAfter: db
+      .prepare<[string, string, number]>(
+        'SELECT name FROM keys WHERE name > ? AND name < ? ORDER BY name LIMIT ?',
+      )
+      .pluck(),
+    count: db.prepare<[]>('SELECT count(*) FROM keys').pluck(),
+
+    readErased: db.prepare<[string]>('SELECT * FROM erased_names WHERE name = ?'),
+    insertErased: db.prepare(`
+      INSERT INTO erased_names (name, key_id, erased_at, erased_by, mac)
+      VALUES (:name, :key_id, :erased_at, :erased_by, :mac)
+      ON CONFLICT (name) DO UPDATE SET key_id = excluded.key_id, erased_at = excluded.erased_at,
+        erased_by = excluded.erased_by, mac = excluded.mac`),
+    dropErased: db.prepare<[string]>('DELETE FROM erased_names WHERE name = ?'),
+
+    dataVersion: db.prepare<[]>('PRAGMA data_version').pluck(),
+    probe: db.prepare<[]>('SELECT 1 FROM keys LIMIT 1'),
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * The TLS socket: one port for HTTP/2 and HTTP/1.1, a client certificate asked of everyone.
+ *
+ * `node:https` accepts the connections and serves HTTP/1.1; a connection that negotiated `h2` is handed to
+ * `node:http2` instead. Nothing here decides what a client may do: {@link peerOf} only says who it is.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { performServerHandshake, type ServerHttp2Session } from 'node:http2'
+import { createServer, type Server } from 'node:https'
+import { getCACertificates, type TLSSocket } from 'node:tls'
+import { CertificateRequiredError, KesError } from '../errors.ts'
+import { clientIdentity } from '../identity/identity.ts'
+import type { Identity } from '../names.ts'
+import type { TlsCredentials } from './credentials.ts'
+import { Http2Request, Http2Response } from './http2-exchange.ts'
+
+/** TLS 1.3 first; of TLS 1.2 only forward secrecy with an AEAD. */
+const CIPHERS = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+].join(':')
+
+const HANDSHAKE_TIMEOUT_MS = 10_000
+const HEADERS_TIMEOUT_MS = 5_000
+const IDLE_TIMEOUT_MS = 90_000
+/** The last word on a body that nobody waits for; each API has a deadline of its own, which is shorter. */
+const REQUEST_TIMEOUT_MS = 300_000
+const HTTP2_STREAMS_MAX = 250
+
+export interface ClientCertificateMode {
+  /** Close the connection of a client that shows no certificate. */
+  readonly isRequired: boolean
+  /** Close the connection of a client whose certificate does not chain to a CA, has expired or has another purpose. */
+  readonly isVerified: boolean
+  /** PEM certificates of CAs that are trusted beside the system's. Used if verified. */
+  readonly cas: readonly string[]
+}
+
+/** Who stands at the other end of a connection. */
+export interface Peer {
+  readonly ip: string
+  readonly identity: Identity | undefined
+  /** Why there is no identity. */
+  readonly problem: KesError | undefined
+}
+
+export interface ListenerOptions {
+  readonly credentials: TlsCredentials
+  readonly clientCertificates: ClientCertificateMode
+  readonly onNotice: (message: string) => void
+}
+
+export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
+
+const peers = new WeakMap<object, Peer>()
+
+/** The peer of a connection that the listener accepted. */
+export function peerOf(socket: object): Peer {
+  const peer = peers.get(socket)
+  if (peer === undefined) throw new Error('the connection was not accepted by the listener')
+  return peer
+}
+
+export interface Listener {
+  readonly server: Server
+  /** New handshakes use the new credentials and mode; connections that exist go on. */
+  readonly reload: (options: Pick<ListenerOptions, 'credentials' | 'clientCertificates'>) => void
+  /** Refuses new connections and requests; connections close once their requests have ended. */
+  readonly stopAccepting: () => void
+  /** Closes whatever is still open. */
+  readonly destroyConnections: () => void
+}
+
+export function createListener(options: ListenerOptions, handler: RequestHandler): Listener {
+  let mode = options.clientCertificates
+  const sockets = new Set<TLSSocket>()
+  const sessions = new Set<ServerHttp2Session>()
+  const server = createServer(
+    {
+      ...contextOptions(options),
+      minVersion: 'TLSv1.2',
+      ciphers: CIPHERS,
+      honorCipherOrder: true,
+      ALPNProtocols: ['h2', 'http/1.1'],
+      requestCert: true,
+      // Decided below, so that a certificate that nobody verifies may be expired or self-signed.
+      rejectUnauthorized: false,
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: IDLE_TIMEOUT_MS,
+      connectionsCheckingInterval: 1_000,
+      noDelay: true,
+    },
+    handler,
+  )
+
+  const [serveHttp1] = server.listeners('secureConnection')
+  if (serveHttp1 === undefined) throw new Error('node:https has no listener for secure connections')
+  server.removeAllListeners('secureConnection')
+  server.on('secureConnection', (socket) => {
+    const refusal = refusalOf(socket, mode)
+    if (refusal !== undefined) {
+      options.onNotice(`http: TLS handshake error from ${addressOf(socket)}: ${refusal}`)
+      socket.destroy()
+      return
+    }
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+    peers.set(socket, describePeer(socket))
+    if (socket.alpnProtocol === 'h2') serveHttp2(socket, sessions, handler)
+    else serveHttp1.call(server, socket)
+  })
+  server.on('tlsClientError', (error, socket) => {
+    options.onNotice(`http: TLS handshake error from ${addressOf(socket)}: ${error.message}`)
+  })
+
+  return {
+    server,
+    reload(changed) {
+      mode = changed.clientCertificates
+      server.setSecureContext(contextOptions(changed))
+    },
+    stopAccepting() {
+      server.close()
+      server.closeIdleConnections()
+      for (const session of sessions) session.close()
+    },
+    destroyConnections() {
+      for (const session of sessions) session.destroy()
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}
+
+function contextOptions(options: Pick<ListenerOptions, 'credentials' | 'clientCertificates'>) {
+  const { isVerified, cas } = options.clientCertificates
+  return {
+    key: options.credentials.keyPem,
+    cert: options.credentials.certPem,
+    ca: isVerified ? [...getCACertificates('system'), ...cas] : [],
+  }
+}
+
+/** Why this connection must end before its first request, or undefined. */
+function refusalOf(socket: TLSSocket, mode: ClientCertificateMode): string | undefined {
+  const hasCertificate = socket.getPeerX509Certificate() !== undefined
+  if (!hasCertificate) return mode.isRequired ? "tls: client didn't provide a certificate" : undefined
+  if (!mode.isVerified || socket.authorized) return undefined
+  return `tls: failed to verify certificate: ${String(socket.authorizationError)}`
+}
+
+function addressOf(socket: { remoteAddress?: string | undefined; remotePort?: number | undefined }): string {
+  const { remoteAddress = 'unknown', remotePort = 0 } = socket
+  return remoteAddress.includes(':') ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`
+}
+
+function describePeer(socket: TLSSocket): Peer {
+  const ip = (socket.remoteAddress ?? '').replace(/^::ffff:/, '')
+  const chain: Uint8Array[] = []
+  let certificate = socket.getPeerX509Certificate()
+  while (certificate !== undefined && chain.length < 16) {
+    chain.push(certificate.raw)
+    certificate = certificate.issuerCertificate
+  }
+  if (chain.length === 0) return { ip, identity: undefined, problem: new CertificateRequiredError() }
+  try {
+    return { ip, identity: clientIdentity(chain), problem: undefined }
+  } catch (problem) {
+    if (problem instanceof KesError) return { ip, identity: undefined, problem }
+    throw problem
+  }
+}
+
+function serveHttp2(socket: TLSSocket, sessions: Set<ServerHttp2Session>, handler: RequestHandler): void {
+  const session = performServerHandshake(socket, {
+    settings: { maxConcurrentStreams: HTTP2_STREAMS_MAX },
+  })
+  let streams = 0
+  let isSilent = true
+  sessions.add(session)
+  session.once('close', () => {
+    clearTimeout(silence)
+    sessions.delete(session)
+  })
+  // A client that breaks the protocol loses its session; there is nobody to tell.
+  session.on('error', () => session.destroy())
+  // A log stream may be silent for as long as it likes; a session without requests may not.
+  session.setTimeout(IDLE_TIMEOUT_MS, () => {
+    if (streams === 0) session.close()
+  })
+  const silence = setTimeout(() => {
+    if (isSilent) session.destroy()
+  }, HEADERS_TIMEOUT_MS)
+  silence.unref()
+
+  session.on('stream', (stream, headers) => {
+    isSilent = false
+    streams += 1
+    stream.on('close', () => {
+      streams -= 1
+    })
+    // A stream that the client resets ends; what it was answered is in the audit log.
+    stream.on('error', () => stream.destroy())
+    const request = new Http2Request(stream, headers, socket)
+    const response = new Http2Response(stream)
+    // fastify and this server touch only what the two adapters have.
+    handler(request as unknown as IncomingMessage, response as unknown as ServerResponse)
+  })
+}
