@@ -51,7 +51,10 @@ export function runConfiguredServer(
  */
 export async function runDevServer(addr: string | undefined): Promise<number> {
   const apiKey = ApiKey.generate()
-  const config = devConfig(parseIdentity(apiKey.identity), addr === undefined ? undefined : parseAddress(addr))
+  const config = devConfig(
+    parseIdentity(apiKey.identity),
+    addr === undefined ? undefined : parseAddress(addr),
+  )
   const tls = { made: await makeDevCredentials(config.address) }
   return run({ ...config, tls }, (server) => banner(server, { apiKey: apiKey.toString() }))
 }
@@ -77,7 +80,9 @@ async function run(config: ServerConfig, describe: (server: KesServer) => string
 function untilStopped(server: KesServer): Promise<void> {
   // Node would open its inspector, and with it every key in memory, on this signal.
   process.on('SIGUSR1', () => server.warn('SIGUSR1 is ignored: a key server has no debugger'))
-  process.on('SIGHUP', () => server.warn('SIGHUP is ignored: restart the server to read its configuration again'))
+  process.on('SIGHUP', () =>
+    server.warn('SIGHUP is ignored: restart the server to read its configuration again'),
+  )
   return new Promise((resolve, reject) => {
     let firstSignalMs: number | undefined
     const stop = () => {

@@ -84,7 +84,7 @@ export class KeyRing {
     this.#store = store
     this.#seal = seal
     this.#options = options
-    this.#seenChanges = store.changeCounter()
+    this.#seenChanges = store.foreignChanges()
   }
 
   setOptions(options: KeyRingOptions): void {
@@ -163,9 +163,11 @@ export class KeyRing {
    * @throws {@link KeyNotFoundError} (404); on enable also {@link RecordDamagedError} (502)
    */
   setState(name: KeyName, state: KeyState, by: string): boolean {
-    const hasChanged = this.#store.transaction(() => this.#setState(name, state, by))
-    this.#forget(name)
-    return hasChanged
+    try {
+      return this.#store.transaction(() => this.#setState(name, state, by))
+    } finally {
+      this.#forget(name) // Also after an error: a commit that failed may have happened all the same.
+    }
   }
 
   /**
@@ -180,18 +182,21 @@ export class KeyRing {
     by: string,
     mayChange: (name: KeyName) => boolean,
   ): { readonly matched: number; readonly changed: number } {
-    const names = new Set<KeyName>()
-    const changed = this.#store.transaction(() => {
-      let count = 0
-      for (const name of this.#allNames(prefix)) {
-        if (!mayChange(name)) throw new NotAllowedError({ detail: `the pattern includes the key '${name}'` })
-        names.add(name)
-        if (this.#setState(name, state, by)) count += 1
-      }
-      return count
-    })
-    for (const name of names) this.#forget(name)
-    return { matched: names.size, changed }
+    const names: KeyName[] = []
+    try {
+      const changed = this.#store.transaction(() => {
+        let count = 0
+        for (const name of this.#allNames(prefix)) {
+          if (!mayChange(name)) throw new NotAllowedError({ detail: `the pattern includes the key '${name}'` })
+          names.push(name)
+          if (this.#setState(name, state, by)) count += 1
+        }
+        return count
+      })
+      return { matched: names.length, changed }
+    } finally {
+      for (const name of names) this.#forget(name)
+    }
   }
 
   #setState(name: KeyName, state: KeyState, by: string): boolean {
@@ -295,7 +300,7 @@ export class KeyRing {
     if (this.#hasLookedThisTurn) return
     this.#hasLookedThisTurn = true
     setImmediate(this.#endTurn)
-    const changes = this.#store.changeCounter()
+    const changes = this.#store.foreignChanges()
     if (changes === this.#seenChanges) return
     this.forgetAll()
     this.#seenChanges = changes

@@ -70,7 +70,7 @@ test('no key file slot with one bit flipped opens', () => {
 test('no passphrase slot with a bit flipped opens: each bit of the parameters, one of every other byte', () => {
   const parameterBits = Array.from({ length: 14 * 8 }, (_, bit) => bit)
   const otherBits = Array.from({ length: 90 - 14 }, (_, index) => (14 + index) * 8 + (index & 7))
-  // Flips that leave an allowed cost may take a second each; the memory's high bits stand for them.
+  // Three bits of the memory leave an allowed cost of up to a second each; the other bits stand for them.
   const isSlow = (bit: number) => isAllowedButDear(flipped(passphraseSlot, bit).record)
   for (const bit of [...parameterBits, ...otherBits].filter((bit) => !isSlow(bit))) {
     const slots = rows(flipped(passphraseSlot, bit))

@@ -112,8 +112,11 @@ export interface KeyStore {
    * transaction joins it: if that call throws, its own writes alone are undone.
    */
   transaction<T>(body: () => T): T
-  /** Changes whenever any connection, here or in another process, has committed. Ask outside a transaction. */
-  changeCounter(): number
+  /**
+   * Changes whenever another connection, usually in another process, has committed; this store's own commits leave
+   * it as it is. Ask outside a transaction.
+   */
+  foreignChanges(): number
 
   /**
    * @throws {@link StoreUnreachableError} (504) if the store is no longer where it was opened.

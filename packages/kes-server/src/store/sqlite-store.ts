@@ -50,7 +50,6 @@ export class SqliteStore implements KeyStore, SealStore {
   readonly #inode: number | undefined
   readonly #statements: Statements
   #depth = 0
-  #ownCommits = 0
   /** Due: erased since the last attempt. Owed: the last attempt did not succeed. */
   #purge: 'none' | 'due' | 'owed' = 'due'
 
@@ -189,9 +188,9 @@ export class SqliteStore implements KeyStore, SealStore {
     return this.#write('change key', body)
   }
 
-  /** `data_version` moves for other connections' commits alone; both parts only grow, so the sum always moves. */
-  changeCounter(): number {
-    return this.#attempt('read key', () => Number(this.#statements.dataVersion.get()) + this.#ownCommits)
+  /** `data_version` moves for other connections' commits alone. */
+  foreignChanges(): number {
+    return this.#attempt('read key', () => Number(this.#statements.dataVersion.get()))
   }
 
   readSeal(): StoredSeal | undefined {
@@ -245,7 +244,6 @@ export class SqliteStore implements KeyStore, SealStore {
     try {
       return this.#attempt(action, () => this.#within('TRANSACTION', body))
     } finally {
-      this.#ownCommits++ // Also after an error: a commit that failed may still have happened.
       if (this.#purge === 'due') this.purge()
     }
   }

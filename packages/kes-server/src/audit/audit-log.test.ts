@@ -1,0 +1,72 @@
+import { describe, expect, test } from 'vitest'
+import { createLogger } from '../log/error-log.ts'
+import { type AuditEvent, AuditLog, formatDuration } from './audit-log.ts'
+
+const event: AuditEvent = {
+  method: 'PUT',
+  path: '/v1/key/create/my-key',
+  ip: '127.0.0.1',
+  identity: 'ab'.repeat(32),
+  status: 200,
+  durationMs: 1.035537,
+  message: "secret key 'my-key' created",
+}
+
+function newLog(isPrinted: boolean) {
+  const lines: string[] = []
+  const streamed: string[] = []
+  const log = new AuditLog(createLogger({ write: (line) => lines.push(line) }), isPrinted, () => undefined)
+  const listen = () => {
+    const reader = { write: (line: string) => streamed.push(line), writableLength: 0, destroy() {}, on() {} }
+    log.stream.add(reader as never)
+  }
+  return { log, lines, streamed, listen }
+}
+
+describe('an event', () => {
+  test('is printed with the names of KES', () => {
+    const { log, lines } = newLog(true)
+    log.write(event)
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+      level: 'INFO',
+      msg: "secret key 'my-key' created",
+      req: { method: 'PUT', path: '/v1/key/create/my-key', ip: '127.0.0.1', identity: 'ab'.repeat(32) },
+      res: { code: 200, time: '1.035537ms' },
+    })
+  })
+
+  test('is streamed with its time in nanoseconds, as the clients read it', () => {
+    const { log, listen, streamed } = newLog(false)
+    listen()
+    log.write(event)
+    expect(JSON.parse(streamed[0] ?? '')).toEqual({
+      time: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
+      request: { ip: '127.0.0.1', path: '/v1/key/create/my-key', identity: 'ab'.repeat(32) },
+      response: { code: 200, time: 1_035_537 },
+    })
+  })
+
+  test('of nobody has no identity in the stream', () => {
+    const { log, listen, streamed } = newLog(false)
+    listen()
+    log.write({ ...event, ip: '', identity: undefined })
+    expect(JSON.parse(streamed[0] ?? '').request).toEqual({ path: '/v1/key/create/my-key' })
+  })
+
+  test('is made only if somebody would see it', () => {
+    const { log, lines, listen } = newLog(false)
+    log.write(event)
+    expect([log.isListening, lines]).toEqual([false, []])
+    listen()
+    expect(log.isListening).toBe(true)
+  })
+})
+
+test.each([
+  [0.62733, '627.33µs'],
+  [1.035537, '1.035537ms'],
+  [2500, '2.5s'],
+  [0, '0µs'],
+])('%d ms are printed as %s', (ms, text) => {
+  expect(formatDuration(ms)).toBe(text)
+})

@@ -1,0 +1,85 @@
+/** Reads and writes small files of keys and certificates. */
+import { randomUUID } from 'node:crypto'
+import {
+  closeSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { CliError } from './outcome.ts'
+
+const PROBLEMS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file or directory',
+  EACCES: 'permission denied',
+  EISDIR: 'is a directory',
+  ENOTDIR: 'not a directory',
+}
+
+/** @throws {@link CliError} `open x.pem: no such file or directory` */
+export function readTextFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw fileError(path, error)
+  }
+}
+
+/** The texts of a file, or of all files of a folder, in the order of their names. */
+export function readTextFiles(path: string): string[] {
+  try {
+    if (!statSync(path).isDirectory()) return [readFileSync(path, 'utf8')]
+    const entries = readdirSync(path, { withFileTypes: true }).map(({ name }) => join(path, name))
+    return entries.sort().flatMap((file) => (statSync(file).isFile() ? [readFileSync(file, 'utf8')] : []))
+  } catch (error) {
+    throw fileError(path, error)
+  }
+}
+
+/**
+ * Writes all or nothing, and durably: first to a file of another name in the same folder.
+ *
+ * @returns false, and nothing has changed, if the file exists and must not be replaced.
+ * @throws {@link CliError}
+ */
+export function writeFileAtomically(
+  path: string,
+  text: string,
+  { mode, replace }: { mode: number; replace: boolean },
+): boolean {
+  const temporary = join(dirname(path), `.${randomUUID()}.tmp`)
+  try {
+    const file = openSync(temporary, 'wx', mode)
+    try {
+      writeFileSync(file, text)
+      fsyncSync(file)
+    } finally {
+      closeSync(file)
+    }
+    if (replace) renameSync(temporary, path)
+    else linkSync(temporary, path)
+    return true
+  } catch (error) {
+    if (!replace && codeOf(error) === 'EEXIST') return false
+    throw fileError(path, error)
+  } finally {
+    rmSync(temporary, { force: true })
+  }
+}
+
+function fileError(path: string, error: unknown): CliError {
+  const code = codeOf(error)
+  return new CliError(`open ${path}: ${PROBLEMS[code] ?? code.toLowerCase()}`)
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : String(error)
+}

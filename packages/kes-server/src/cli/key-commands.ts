@@ -1,0 +1,133 @@
+/** `kes key`: makes keys, changes them, and erases them. */
+import type { ClientFlags, KesCommand } from './command.ts'
+import type { Io } from './io.ts'
+import { addKeyInfoCommands } from './key-info-commands.ts'
+import { addKeyUseCommands } from './key-use-commands.ts'
+import { paint } from './paint.ts'
+import { withServers } from './with-servers.ts'
+
+export function addKeyCommands(program: KesCommand, io: Io): void {
+  const group = program.command('key').description('Manage cryptographic keys').usage('<command>')
+  addCreate(group, io)
+  addImport(group, io)
+  addKeyInfoCommands(group, io)
+  addRemove(group, io)
+  addSwitch(group, io, 'disable')
+  addSwitch(group, io, 'enable')
+  addKeyUseCommands(group, io)
+}
+
+function addCreate(group: KesCommand, io: Io): void {
+  const command = group
+    .command('create')
+    .description('Create a new key')
+    .usage('[options] <name>...')
+    .argument('[names...]')
+    .addClientOptions()
+    .option(
+      '--reuse',
+      'Take the name of an erased key again; what that key encrypted stays lost (admin only)',
+    )
+  command.action(async (names: string[], flags: ClientFlags & { reuse?: boolean }) => {
+    const { reuse = false } = flags
+    if (names.length === 0) throw command.usageError('no key name specified')
+    await withServers(io, flags, async (servers) => {
+      for (const name of names) {
+        const failure = `failed to create key "${name}"`
+        await servers.call({ method: 'POST', path: `/v1/key/create/${name}`, failure }, (client, options) =>
+          client.createKey(name, { ...options, reuse }),
+        )
+      }
+    })
+  })
+}
+
+function addImport(group: KesCommand, io: Io): void {
+  const command = group
+    .command('import')
+    .description("Import a key of 32 bytes, in base64; '-' reads it from standard input")
+    .usage('[options] <name> <key>')
+    .argument('[name]')
+    .argument('[key]')
+    .addClientOptions()
+  command.action(async (name: string | undefined, text: string | undefined, flags: ClientFlags) => {
+    if (name === undefined) throw command.usageError('no key name specified')
+    if (text === undefined) throw command.usageError('no crypto key specified')
+    const { decodeArgument } = await import('./base64-argument.ts')
+    const key = decodeArgument(command, 'key', text === '-' ? (await io.readStdin()).trim() : text)
+    await withServers(io, flags, (servers) =>
+      servers.call(
+        { method: 'POST', path: `/v1/key/import/${name}`, failure: `failed to import "${name}"` },
+        (client, options) => client.importKey(name, key, options),
+      ),
+    )
+  })
+}
+
+function addRemove(group: KesCommand, io: Io): void {
+  const command = group
+    .command('rm')
+    .description('Erase a key; all that was encrypted with it is lost')
+    .usage('[options] <name>...')
+    .argument('[names...]')
+    .addClientOptions()
+  command.action(async (names: string[], flags: ClientFlags) => {
+    if (names.length === 0) throw command.usageError('no key name specified')
+    await withServers(io, flags, async (servers) => {
+      for (const name of names) {
+        const failure = `failed to remove key "${name}"`
+        await servers.call({ method: 'DELETE', path: `/v1/key/delete/${name}`, failure }, (client, options) =>
+          client.deleteKey(name, options),
+        )
+      }
+    })
+  })
+}
+
+/**
+ * `key disable` and `key enable`: names, each in a call of its own, or patterns, each a call for all its keys. There
+ * is no question to answer first, not even for `--all`: a lock must be immediate, and both can be taken back.
+ */
+function addSwitch(group: KesCommand, io: Io, verb: 'disable' | 'enable'): void {
+  const description = {
+    disable: 'Lock keys: no use of them is possible until they are enabled',
+    enable: 'Unlock keys that were disabled',
+  }[verb]
+  const command = group
+    .command(verb)
+    .description(`${description}. A name may end in '*': then it stands for all keys that start so`)
+    .summary(description)
+    .usage('[options] <name or pattern>... | --all')
+    .argument('[names...]')
+    .addClientOptions()
+    .option('--all', `${verb === 'disable' ? 'Lock' : 'Unlock'} every key`)
+  command.action(async (names: string[], flags: ClientFlags & { all?: boolean }) => {
+    if (flags.all && names.length > 0) {
+      throw command.usageError("'--all' and key names must not be used at the same time")
+    }
+    if (!flags.all && names.length === 0) throw command.usageError('no key name specified')
+    await withServers(io, flags, async (servers) => {
+      for (const name of flags.all ? ['*'] : names) {
+        const path = `/v1/key/${verb}/${name}`
+        if (!name.endsWith('*')) {
+          await servers.call(
+            { method: 'PUT', path, failure: `failed to ${verb} key "${name}"` },
+            (client, options) =>
+              verb === 'disable' ? client.disableKey(name, options) : client.enableKey(name, options),
+          )
+          continue
+        }
+        const { matched, changed } = await servers.call(
+          { method: 'PUT', path, failure: `failed to ${verb} keys "${name}"` },
+          (client, options) =>
+            verb === 'disable' ? client.disableKeys(name, options) : client.enableKeys(name, options),
+        )
+        io.stdout.write(`${changed} of ${matched} keys ${verb}d\n`)
+        if (matched === 0 && !flags.all) {
+          const hint = `Hint: there is no key whose name starts with "${name.slice(0, -1)}".`
+          io.stderr.write(`${paint('dim', hint, io.stderr, io.env)}\n`)
+        }
+      }
+    })
+  })
+}

@@ -1,0 +1,131 @@
+/** `kes key info` and `kes key ls`: what is known of keys. */
+import type { DamagedKeyInfo, KeyInfo } from '@latchkey/kms-client'
+import type { ClientFlags, KesCommand, OutputFlags } from './command.ts'
+import { formatTable, formatUtcTime } from './format.ts'
+import { type Io, printJson } from './io.ts'
+import { collect, printNames } from './name-list.ts'
+import { paint } from './paint.ts'
+import { withServers } from './with-servers.ts'
+
+const DEFAULT_ALGORITHM = 'AES256'
+const LABEL_COLUMNS = 12
+
+export function addKeyInfoCommands(group: KesCommand, io: Io): void {
+  addInfo(group, io)
+  addList(group, io)
+}
+
+function addInfo(group: KesCommand, io: Io): void {
+  const command = group
+    .command('info')
+    .description('Print information about a key')
+    .usage('[options] <name>')
+    .argument('[name]')
+    .addClientOptions()
+    .addJsonOption()
+    .addColorOption()
+  command.action(async (name: string | undefined, flags: ClientFlags & OutputFlags) => {
+    if (name === undefined) throw command.usageError('no key name specified')
+    const key = await withServers(io, flags, (servers) =>
+      servers.call(
+        { method: 'GET', path: `/v1/key/describe/${name}`, failure: 'failed to describe keys' },
+        (client, options) => client.describeKey(name, options),
+      ),
+    )
+    if (flags.json) return printJson(io, infoDocument(key))
+    const lines = [
+      ['Name', key.name],
+      ['Algorithm', key.algorithm],
+      ['Date', formatUtcTime(key.createdAt)],
+      ...(key.createdBy === undefined ? [] : [['Owner', key.createdBy]]),
+      ...(isEnabled(key) ? [] : [['State', key.state ?? '']]),
+    ].map(([label = '', value]) => {
+      return `${paint('bold', label.padEnd(LABEL_COLUMNS), io.stdout, io.env, flags.color)}${value}`
+    })
+    io.stdout.write(lines.join('\n')) // KES ends this one without a newline.
+  })
+}
+
+function addList(group: KesCommand, io: Io): void {
+  const command = group
+    .command('ls')
+    .description("List keys; a prefix may end in '*'")
+    .usage('[options] [<prefix>]')
+    .argument('[prefix]')
+    .addClientOptions()
+    .option('-l, --long', 'Print state, algorithm, date and owner of each key')
+    .addJsonOption()
+    .addColorOption()
+  command.action(
+    async (prefix: string | undefined, flags: ClientFlags & OutputFlags & { long?: boolean }) => {
+      const path = `/v1/key/list/${prefix ?? ''}`
+      const call = { method: 'GET', path, failure: 'failed to list keys' } as const
+      await withServers(io, flags, async (servers) => {
+        if (!flags.long) {
+          const names = await servers.call(call, (client, options) =>
+            collect(client.listKeys(prefix, options)),
+          )
+          return printNames(io, 'Key', names, flags)
+        }
+        const keys = await servers.call(call, (client, options) =>
+          collect(client.listKeyDetails(prefix, options)),
+        )
+        if (flags.json) return printJson(io, keys.map(detailsDocument))
+        printDetails(io, keys, flags)
+      })
+    },
+  )
+}
+
+function printDetails(io: Io, keys: readonly (KeyInfo | DamagedKeyInfo)[], { color }: OutputFlags): void {
+  if (keys.length === 0) return
+  const style = { enabled: 'green', disabled: 'yellow' } as const
+  const rows = keys.map((key) =>
+    key.state === 'damaged' || !('algorithm' in key)
+      ? [key.name, 'damaged']
+      : [key.name, stateOf(key), key.algorithm, formatUtcTime(key.createdAt), key.createdBy ?? ''],
+  )
+  const [header = '', ...lines] = formatTable([['Key', 'State', 'Algorithm', 'Created', 'Owner'], ...rows])
+  const painted = lines.map((line, index) => {
+    const [name = '', state = ''] = rows[index] ?? []
+    const start = line.indexOf(state, name.length)
+    const shown = paint(style[state as keyof typeof style] ?? 'red', state, io.stdout, io.env, color)
+    return line.slice(0, start) + shown + line.slice(start + state.length)
+  })
+  io.stdout.write(`${[paint('bold', header, io.stdout, io.env, color), ...painted].join('\n').trimEnd()}\n`)
+}
+
+/** KES's document, which leaves out the usual algorithm; a key that is not enabled has ours behind it. */
+function infoDocument(key: KeyInfo) {
+  return {
+    name: key.name,
+    ...(key.algorithm === DEFAULT_ALGORITHM ? {} : { algorithm: key.algorithm }),
+    created_at: key.createdAt,
+    created_by: key.createdBy,
+    ...(isEnabled(key) ? {} : stateDocument(key)),
+  }
+}
+
+function detailsDocument(key: KeyInfo | DamagedKeyInfo) {
+  if (!('algorithm' in key)) return { name: key.name, state: key.state }
+  const { name, algorithm, createdAt, createdBy } = key
+  return { name, algorithm, created_at: createdAt, created_by: createdBy, ...stateDocument(key) }
+}
+
+function stateDocument(key: KeyInfo) {
+  return {
+    state: stateOf(key),
+    revision: key.revision,
+    changed_at: key.changedAt,
+    changed_by: key.changedBy,
+  }
+}
+
+/** A Go KES knows no states: all its keys are enabled. */
+function stateOf({ state }: KeyInfo): string {
+  return state ?? 'enabled'
+}
+
+function isEnabled(key: KeyInfo): boolean {
+  return stateOf(key) === 'enabled'
+}

@@ -1,0 +1,56 @@
+/** The command line: all commands, and how a run of one becomes an exit code. */
+import { aboutText } from './about.ts'
+import { KesCommand } from './command.ts'
+import { DEFAULT_SERVER, VARIABLES } from './environment.ts'
+import { addIdentityCommands } from './identity-commands.ts'
+import type { Io } from './io.ts'
+import { addKeyCommands } from './key-commands.ts'
+import { addListCommand } from './list-command.ts'
+import { addLogCommand } from './log-command.ts'
+import { addMetricCommand } from './metric-command.ts'
+import { Exit, printError } from './outcome.ts'
+import { addPolicyCommands } from './policy-commands.ts'
+import { addStatusCommand } from './status-command.ts'
+import { addUpdateCommand } from './update-command.ts'
+
+const ENVIRONMENT_HELP = `
+Environment (the first variable that is set counts):
+  Server       ${VARIABLES.server.join(', ')} (default: ${DEFAULT_SERVER})
+  API key      ${VARIABLES.apiKey.join(', ')}
+  or files     ${VARIABLES.keyFile.join(', ')}
+               ${VARIABLES.certFile.join(', ')}
+  Trusted CA   ${VARIABLES.ca.join(', ')} (PEM file or folder)`
+
+/** @returns the exit code: 0, 1 for a failure, 2 after help. */
+export async function runCli(args: readonly string[], io: Io): Promise<number> {
+  try {
+    await buildProgram(io).parseAsync(args, { from: 'user' })
+    return 0
+  } catch (error) {
+    if (error instanceof Exit) return error.code
+    printError(io, error)
+    return 1
+  }
+}
+
+function buildProgram(io: Io): KesCommand {
+  const program = new KesCommand('kes', io)
+    .description('Key server for encryption at rest that speaks the KES API')
+    .usage('<command>')
+    .enablePositionalOptions()
+    .option('-v, --version', 'Print the version')
+    .on('option:version', () => {
+      io.stdout.write(aboutText())
+      throw new Exit(0)
+    })
+    .addHelpText('after', ENVIRONMENT_HELP)
+  addListCommand(program, io)
+  addKeyCommands(program, io)
+  addPolicyCommands(program, io)
+  addIdentityCommands(program, io)
+  addStatusCommand(program, io)
+  addMetricCommand(program, io)
+  addLogCommand(program, io)
+  addUpdateCommand(program)
+  return program
+}

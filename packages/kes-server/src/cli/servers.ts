@@ -1,0 +1,88 @@
+/** Calls to the servers of the environment's list: the first that can answer does. */
+import { KesApiError, type KesClientOptions, KesConnectionError, KesTimeoutError } from '@latchkey/kms-client'
+import type { ClientFlags } from './command.ts'
+import { readCredentials } from './credentials.ts'
+import { DEFAULT_SERVER, lookUp, parseServers } from './environment.ts'
+import { type ApiCall, explainError } from './explain-error.ts'
+import { readTextFiles } from './file.ts'
+import type { Client, Io } from './io.ts'
+import { CliError, Exit } from './outcome.ts'
+
+/** Flags of `kes ls` alone. */
+export interface ServerFlags extends ClientFlags {
+  readonly server?: string
+  readonly apiKey?: string
+}
+
+interface Server {
+  readonly endpoint: string
+  readonly client: Client
+}
+
+type Run<Result> = (client: Client, options: { signal: AbortSignal }, endpoint: string) => Promise<Result>
+
+export class Servers {
+  /** The caller's own. */
+  readonly identity: string
+  readonly #servers: readonly Server[]
+  readonly #signal: AbortSignal
+
+  private constructor(servers: readonly Server[], identity: string, signal: AbortSignal) {
+    this.#servers = servers
+    this.identity = identity
+    this.#signal = signal
+  }
+
+  /** @throws CliError if the environment or a file that it names is wrong. */
+  static async open(io: Io, flags: ServerFlags): Promise<Servers> {
+    const endpoints = parseServers(flags.server ?? lookUp(io.env, 'server') ?? DEFAULT_SERVER)
+    if (endpoints.length === 0)
+      throw new CliError('no server endpoint specified. Consider setting MINIO_KES_SERVER')
+    const { identity, apiKey, certificate } = await readCredentials(io, flags.apiKey)
+    const caPath = flags.ca ?? lookUp(io.env, 'ca')
+    const options: Omit<KesClientOptions, 'endpoint'> = {
+      apiKey,
+      certificate,
+      insecureSkipVerify: flags.insecure ?? false,
+      ca: caPath === undefined ? undefined : readCas(caPath),
+    }
+    const servers: Server[] = []
+    for (const endpoint of endpoints) {
+      servers.push({ endpoint, client: await io.openClient({ ...options, endpoint }) })
+    }
+    return new Servers(servers, identity, io.interruption)
+  }
+
+  /**
+   * @throws CliError for whatever fails, in KES's words; {@link Exit} (1) if the user interrupts.
+   */
+  async call<Result>(call: ApiCall, run: Run<Result>): Promise<Result> {
+    let problem: unknown
+    for (const { endpoint, client } of this.#servers) {
+      try {
+        return await run(client, { signal: this.#signal }, endpoint)
+      } catch (error) {
+        if (this.#signal.aborted) throw new Exit(1)
+        problem = error
+        if (!mayAnotherServerDo(error)) break
+      }
+    }
+    throw explainError(problem, call, this.identity)
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#servers.map(({ client }) => client.close()))
+  }
+}
+
+/** KES tries the next server for what may be this one's fault; 501 is an answer. */
+function mayAnotherServerDo(error: unknown): boolean {
+  if (error instanceof KesApiError) return error.status >= 500 && error.status !== 501
+  return error instanceof KesConnectionError || error instanceof KesTimeoutError
+}
+
+function readCas(path: string): string[] {
+  const texts = readTextFiles(path).filter((text) => text.includes('-----BEGIN CERTIFICATE-----'))
+  if (texts.length === 0) throw new CliError(`'${path}' contains no PEM certificate`)
+  return texts
+}

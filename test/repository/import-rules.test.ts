@@ -1,0 +1,143 @@
+// The layers of ARCHITECTURE.md, kept true over the import lines of the source.
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { expect, test } from 'vitest'
+
+const ROOT = resolve(import.meta.dirname, '../..')
+const SERVER = 'packages/kes-server/src'
+const CLIENT = 'packages/kms-client/src'
+
+interface Import {
+  /** Path from the root of the repository. */
+  readonly from: string
+  /** The same for a file of this repository; else the name of the package. */
+  readonly to: string
+}
+
+function sourceFiles(folder: string): string[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
+    .map((name) => join(folder, name))
+}
+
+const IMPORT =
+  /(?:^|\n)\s*(?:import|export)\b[^;'"]*?\bfrom\s+['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)|(?:^|\n)import\s+['"]([^'"]+)['"]/g
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(ROOT, file), 'utf8')
+  return [...text.matchAll(IMPORT)].map((match) => {
+    const target = match[1] ?? match[2] ?? match[3] ?? ''
+    const to = target.startsWith('.') ? relative(ROOT, resolve(ROOT, dirname(file), target)) : target
+    return { from: file, to }
+  })
+}
+
+const server = sourceFiles(SERVER).flatMap(importsOf)
+const client = sourceFiles(CLIENT).flatMap(importsOf)
+
+/** The folder below `src`, or the file itself where it stands in `src`. */
+function stageOf(path: string): string {
+  return relative(SERVER, path).split('/')[0] ?? ''
+}
+
+/** A request goes down this list, and never back up. */
+const STAGES = ['tls', 'identity', 'policy', 'operations', 'keyring', 'seal', 'store']
+/** Words and formats that every stage speaks. */
+const EVERYWHERE = ['errors.ts', 'names.ts', 'encoding']
+/** These connect the stages, and so know more than the next one. */
+const CONNECTORS = ['server.ts', 'open-store.ts', 'index.ts', 'main.ts', 'cli', 'http']
+
+function shown(imports: readonly Import[]): string[] {
+  return imports.map(({ from, to }) => `${from} imports ${to}`)
+}
+
+test('the rules look at a source that has imports', () => {
+  expect(server.length).toBeGreaterThan(200)
+  expect(client.length).toBeGreaterThan(50)
+})
+
+test('a stage imports only the stages behind it', () => {
+  const wrong = server.filter(({ from, to }) => {
+    const stage = STAGES.indexOf(stageOf(from))
+    if (stage < 0 || !to.startsWith(SERVER)) return false
+    const target = stageOf(to)
+    return !EVERYWHERE.includes(target) && STAGES.indexOf(target) < stage && !isAllowedBesides(from, target)
+  })
+  expect(shown(wrong)).toEqual([])
+})
+
+/** Operations whose subject is another part of the server: they report it and change nothing. */
+const SUBJECTS: Readonly<Record<string, string>> = {
+  'operations/server-status.ts': 'metrics',
+  'operations/policies.ts': 'policy',
+  'operations/identities.ts': 'policy',
+}
+
+function isAllowedBesides(from: string, target: string): boolean {
+  return SUBJECTS[relative(SERVER, from)] === target
+}
+
+test('what every stage imports rests on nothing but itself', () => {
+  const wrong = server.filter(
+    ({ from, to }) =>
+      EVERYWHERE.includes(stageOf(from)) && to.startsWith(SERVER) && !EVERYWHERE.includes(stageOf(to)),
+  )
+  expect(shown(wrong)).toEqual([])
+})
+
+test('only connectors import connectors', () => {
+  const wrong = server.filter(
+    ({ from, to }) =>
+      to.startsWith(SERVER) && CONNECTORS.includes(stageOf(to)) && !CONNECTORS.includes(stageOf(from)),
+  )
+  expect(shown(wrong)).toEqual([])
+})
+
+test('fastify is known to the HTTP side alone', () => {
+  const wrong = server.filter(({ from, to }) => to === 'fastify' && stageOf(from) !== 'http')
+  expect(shown(wrong)).toEqual([])
+})
+
+test('the store sees no cryptography', () => {
+  const wrong = server.filter(({ from, to }) => stageOf(from) === 'store' && /^node:crypto$/.test(to))
+  expect(shown(wrong)).toEqual([])
+})
+
+test('SQLite is known to the store alone', () => {
+  const wrong = server.filter(({ from, to }) => to === 'better-sqlite3' && stageOf(from) !== 'store')
+  expect(shown(wrong)).toEqual([])
+})
+
+test('the keys that open a store are known to the seal, the key ring and those who open it', () => {
+  const allowed = ['seal', 'keyring', 'open-store.ts']
+  const wrong = server.filter(
+    ({ from, to }) =>
+      to.startsWith(join(SERVER, 'seal')) &&
+      !allowed.includes(stageOf(from)) &&
+      !/(?:seal-errors|passphrase-cost)\.ts$/.test(to),
+  )
+  expect(shown(wrong)).toEqual([])
+})
+
+test('the client knows nothing of the server', () => {
+  const wrong = client.filter(
+    ({ to }) => to.startsWith('packages/kes-server') || to === '@latchkey/kes-server',
+  )
+  expect(shown(wrong)).toEqual([])
+})
+
+test('of the client, the server uses the public part, and that only on the command line', () => {
+  const wrong = server.filter(
+    ({ from, to }) =>
+      to.startsWith(CLIENT) ||
+      (to.startsWith('@latchkey/') && (stageOf(from) !== 'cli' || to !== '@latchkey/kms-client')),
+  )
+  expect(shown(wrong)).toEqual([])
+})
+
+test('no file reaches into another package by path', () => {
+  const wrong = [...server, ...client].filter(
+    ({ from, to }) => to.startsWith('packages/') && !to.startsWith(from.split('/').slice(0, 3).join('/')),
+  )
+  expect(shown(wrong)).toEqual([])
+})
