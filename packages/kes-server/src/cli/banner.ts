@@ -1,10 +1,10 @@
 /** What `kes server` prints when it is up. Labels and columns are KES's, because scripts read them. */
 import { isIPv4 } from 'node:net'
-import { arch, networkInterfaces, platform } from 'node:os'
+import { networkInterfaces } from 'node:os'
 import { formatAddress } from '../config/address.ts'
 import { formatLogLevel, INFO } from '../config/log-level.ts'
 import type { KesServer } from '../server.ts'
-import { VERSION } from '../version.ts'
+import { ABOUT } from './about.ts'
 
 const VALUE_COLUMN = 34
 const SECOND_COLUMN = 24
@@ -17,10 +17,7 @@ export interface BannerOptions {
 export function banner(server: KesServer, { apiKey }: BannerOptions = {}): string {
   const { config } = server
   const lines = [
-    ['Version', VERSION.version, `commit=${VERSION.commit}`],
-    ['Runtime', `node ${process.version} ${platform()}/${arch()}`, 'compiler=v8'],
-    ['License', 'Apache-2.0', 'https://www.apache.org/licenses/LICENSE-2.0'],
-    ['Copyright', 'The Latchkey authors'],
+    ...ABOUT,
     [],
     ['KMS', server.storeLabel],
     ...addressesOf(server).map((url, index) => [index === 0 ? 'API' : '', `· ${url}`]),
@@ -31,8 +28,8 @@ export function banner(server: KesServer, { apiKey }: BannerOptions = {}): strin
   ]
   const text = lines.map(([label = '', value = '', extra]) => {
     if (label === '' && value === '') return ''
-    const left = `${label.padEnd(VALUE_COLUMN)}${value}`
-    return extra === undefined ? left : `${left.padEnd(VALUE_COLUMN + SECOND_COLUMN)}${extra}`
+    const left = label.padEnd(VALUE_COLUMN)
+    return extra === undefined ? `${left}${value}` : `${left}${value.padEnd(SECOND_COLUMN - 1)} ${extra}`
   })
   if (config.log.auditLevel <= INFO) {
     text.push(`            audit=stdout level=${formatLogLevel(config.log.auditLevel)}`)

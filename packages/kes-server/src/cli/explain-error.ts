@@ -5,6 +5,7 @@
  * connection refused`.
  */
 import {
+  IdentityNotFoundError,
   KesApiError,
   KesConnectionError,
   KesTimeoutError,
@@ -109,6 +110,9 @@ function hintsFor(error: KesApiError, { path }: ApiCall, identity: string): stri
   if (error instanceof KeyNameReservedError) {
     const reuse = `the admin can make a new key of this name, which opens nothing old: kes key create --reuse ${name}`
     return [`A key "${name}" was erased, and its name stays reserved; ${reuse}`]
+  }
+  if (error instanceof IdentityNotFoundError && path === '/v1/identity/self/describe') {
+    return [`The server knows your identity ${identity} neither as admin nor from a policy.`]
   }
   if (error instanceof NotFoundError)
     return [`The server has no API ${path}: it is not Latchkey, or an older one.`]

@@ -49,7 +49,7 @@ export function formatLatency(nanoseconds: number): string {
   return `${nanoseconds}ns`
 }
 
-/** Lines with columns three spaces apart; the last one is not padded. */
+/** Lines with columns three spaces apart. */
 export function formatTable(rows: readonly (readonly string[])[]): string[] {
   const widths: number[] = []
   for (const row of rows) {
@@ -57,8 +57,9 @@ export function formatTable(rows: readonly (readonly string[])[]): string[] {
   }
   return rows.map((row) =>
     row
-      .map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd((widths[column] ?? 0) + 3)))
-      .join(''),
+      .map((cell, column) => cell.padEnd((widths[column] ?? 0) + 3))
+      .join('')
+      .trimEnd(),
   )
 }
 

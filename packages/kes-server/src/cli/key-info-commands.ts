@@ -4,11 +4,15 @@ import type { ClientFlags, KesCommand, OutputFlags } from './command.ts'
 import { formatTable, formatUtcTime } from './format.ts'
 import { type Io, printJson } from './io.ts'
 import { collect, printNames } from './name-list.ts'
-import { paint } from './paint.ts'
+import { paint, type Style } from './paint.ts'
 import { withServers } from './with-servers.ts'
 
 const DEFAULT_ALGORITHM = 'AES256'
 const LABEL_COLUMNS = 12
+const STATE_STYLES: ReadonlyMap<string, Style> = new Map([
+  ['enabled', 'green'],
+  ['disabled', 'yellow'],
+])
 
 export function addKeyInfoCommands(group: KesCommand, io: Io): void {
   addInfo(group, io)
@@ -79,20 +83,19 @@ function addList(group: KesCommand, io: Io): void {
 
 function printDetails(io: Io, keys: readonly (KeyInfo | DamagedKeyInfo)[], { color }: OutputFlags): void {
   if (keys.length === 0) return
-  const style = { enabled: 'green', disabled: 'yellow' } as const
   const rows = keys.map((key) =>
-    key.state === 'damaged' || !('algorithm' in key)
-      ? [key.name, 'damaged']
+    isDamaged(key)
+      ? [key.name, key.state]
       : [key.name, stateOf(key), key.algorithm, formatUtcTime(key.createdAt), key.createdBy ?? ''],
   )
   const [header = '', ...lines] = formatTable([['Key', 'State', 'Algorithm', 'Created', 'Owner'], ...rows])
   const painted = lines.map((line, index) => {
     const [name = '', state = ''] = rows[index] ?? []
     const start = line.indexOf(state, name.length)
-    const shown = paint(style[state as keyof typeof style] ?? 'red', state, io.stdout, io.env, color)
+    const shown = paint(STATE_STYLES.get(state) ?? 'red', state, io.stdout, io.env, color)
     return line.slice(0, start) + shown + line.slice(start + state.length)
   })
-  io.stdout.write(`${[paint('bold', header, io.stdout, io.env, color), ...painted].join('\n').trimEnd()}\n`)
+  io.stdout.write(`${[paint('bold', header, io.stdout, io.env, color), ...painted].join('\n')}\n`)
 }
 
 /** KES's document, which leaves out the usual algorithm; a key that is not enabled has ours behind it. */
@@ -107,7 +110,7 @@ function infoDocument(key: KeyInfo) {
 }
 
 function detailsDocument(key: KeyInfo | DamagedKeyInfo) {
-  if (!('algorithm' in key)) return { name: key.name, state: key.state }
+  if (isDamaged(key)) return { name: key.name, state: key.state }
   const { name, algorithm, createdAt, createdBy } = key
   return { name, algorithm, created_at: createdAt, created_by: createdBy, ...stateDocument(key) }
 }
@@ -119,6 +122,10 @@ function stateDocument(key: KeyInfo) {
     changed_at: key.changedAt,
     changed_by: key.changedBy,
   }
+}
+
+function isDamaged(key: KeyInfo | DamagedKeyInfo): key is DamagedKeyInfo {
+  return !('algorithm' in key)
 }
 
 /** A Go KES knows no states: all its keys are enabled. */

@@ -23,8 +23,8 @@ export function logOutput(
       sync: true,
       colorize: true,
       translateTime: 'SYS:HH:MM:ss.l',
-      singleLine: true,
-      customLevels: 'debug:20,info:30,warn:40,error:50',
+      hideObject: true,
+      messageFormat: (line) => withoutControls(describeLine(line)),
     })
     return { destination, flush: () => undefined }
   }
@@ -45,4 +45,36 @@ export function logOutput(
       }
     },
   }
+}
+
+/** A record of the logs, as pino hands it on. */
+interface Line {
+  readonly msg?: string
+  readonly req?: {
+    readonly method: string
+    readonly path: string
+    readonly ip: string
+    readonly identity: string
+  }
+  readonly res?: { readonly code: number; readonly time: string }
+}
+
+const SHOWN_IDENTITY_CHARACTERS = 12
+
+/** What happened, and then the request: `secret key 'a' created  PUT /v1/key/create/a 200 1.2ms 127.0.0.1 ab12…`. */
+function describeLine({ msg = '', req, res }: Line): string {
+  if (req === undefined) return msg
+  const identity =
+    req.identity.length > SHOWN_IDENTITY_CHARACTERS
+      ? `${req.identity.slice(0, SHOWN_IDENTITY_CHARACTERS)}…`
+      : req.identity
+  const outcome = res === undefined ? '' : ` ${res.code} ${res.time}`
+  return `${msg}  ${req.method} ${req.path}${outcome} ${req.ip} ${identity}`
+}
+
+/** A client chooses paths and names: none of them may move the cursor, colour the text or turn its direction. */
+function withoutControls(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (found) => {
+    return `\\u{${(found.codePointAt(0) ?? 0).toString(16)}}`
+  })
 }

@@ -2,6 +2,7 @@
 import { ReadStream } from 'node:tty'
 import type { KesClientOptions } from '@latchkey/kms-client'
 import type { Client, Io, Output } from './io.ts'
+import { Exit } from './outcome.ts'
 
 const [CTRL_C, CTRL_D, BACKSPACE, DELETE] = ['\u0003', '\u0004', '\b', '\u007f']
 const STDERR = 2
@@ -51,6 +52,9 @@ async function readStdin(): Promise<string> {
   return Buffer.concat(chunks).toString('utf8')
 }
 
+/** What was typed behind the line that a password was read from: the answer to the next question. */
+let typedAhead = ''
+
 async function readPassword(prompt: string): Promise<string> {
   process.stderr.write(prompt)
   if (process.stderr.isTTY !== true) {
@@ -72,14 +76,22 @@ async function readPassword(prompt: string): Promise<string> {
 function readLine(terminal: ReadStream): Promise<string> {
   return new Promise((resolve, reject) => {
     const line: string[] = []
-    terminal.on('error', reject)
-    terminal.on('data', (text) => {
-      for (const character of String(text)) {
-        if (character === '\r' || character === '\n' || character === CTRL_D) return resolve(line.join(''))
-        if (character === CTRL_C) return reject(new Error('interrupted'))
+    const read = (text: string) => {
+      for (const [index, character] of [...text].entries()) {
+        if (character === '\r' || character === '\n' || character === CTRL_D) {
+          typedAhead = [...text].slice(index + 1).join('')
+          return resolve(line.join(''))
+        }
+        if (character === CTRL_C) return reject(new Exit(1))
         if (character === BACKSPACE || character === DELETE) line.pop()
         else line.push(character)
       }
-    })
+    }
+    terminal.on('error', reject)
+    terminal.on('end', () => reject(new Error('reading password: EOF')))
+    terminal.on('data', (chunk) => read(String(chunk)))
+    const before = typedAhead
+    typedAhead = ''
+    read(before)
   })
 }

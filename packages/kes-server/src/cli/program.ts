@@ -1,6 +1,7 @@
 /** The command line: all commands, and how a run of one becomes an exit code. */
 import { aboutText } from './about.ts'
 import { KesCommand } from './command.ts'
+import { addConfigCommand } from './config-command.ts'
 import { DEFAULT_SERVER, VARIABLES } from './environment.ts'
 import { addIdentityCommands } from './identity-commands.ts'
 import type { Io } from './io.ts'
@@ -10,6 +11,7 @@ import { addLogCommand } from './log-command.ts'
 import { addMetricCommand } from './metric-command.ts'
 import { Exit, printError } from './outcome.ts'
 import { addPolicyCommands } from './policy-commands.ts'
+import { addServerCommand } from './server-command.ts'
 import { addStatusCommand } from './status-command.ts'
 import { addUpdateCommand } from './update-command.ts'
 
@@ -44,6 +46,8 @@ function buildProgram(io: Io): KesCommand {
       throw new Exit(0)
     })
     .addHelpText('after', ENVIRONMENT_HELP)
+  addServerCommand(program, io)
+  addConfigCommand(program, io)
   addListCommand(program, io)
   addKeyCommands(program, io)
   addPolicyCommands(program, io)

@@ -19,6 +19,8 @@ const DAY_MS = 86_400_000
 /** One Ctrl-C may reach the process twice: from the terminal, and from the npm that runs it. */
 const SAME_SIGNAL_MS = 500
 
+const NO_RELOAD = 'SIGHUP is ignored: restart the server to read its configuration again'
+
 export interface ConfigOptions {
   /** `ip:port`; wins over the config's. */
   readonly addr?: string | undefined
@@ -80,9 +82,6 @@ async function run(config: ServerConfig, describe: (server: KesServer) => string
 function untilStopped(server: KesServer): Promise<void> {
   // Node would open its inspector, and with it every key in memory, on this signal.
   process.on('SIGUSR1', () => server.warn('SIGUSR1 is ignored: a key server has no debugger'))
-  process.on('SIGHUP', () =>
-    server.warn('SIGHUP is ignored: restart the server to read its configuration again'),
-  )
   return new Promise((resolve, reject) => {
     let firstSignalMs: number | undefined
     const stop = () => {
@@ -95,6 +94,8 @@ function untilStopped(server: KesServer): Promise<void> {
     }
     process.on('SIGINT', stop)
     process.on('SIGTERM', stop)
+    // From a terminal it says that the terminal has gone; from anybody else, what it means to KES: reload.
+    process.on('SIGHUP', process.stdout.isTTY ? stop : () => server.warn(NO_RELOAD))
   })
 }
 

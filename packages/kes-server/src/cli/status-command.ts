@@ -36,6 +36,7 @@ export function addStatusCommand(program: KesCommand, io: Io): void {
         const measured = await servers.call(
           { method: 'GET', path: '/v1/status' },
           async (client, options, endpoint): Promise<Measured> => {
+            await client.version(options) // Connects, so that what is measured is one round trip.
             const started = io.now()
             const status = await client.status(options)
             const latencyMs = io.now().getTime() - started.getTime()

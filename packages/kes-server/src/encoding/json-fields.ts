@@ -22,7 +22,9 @@ export function parseJson(text: string): { readonly value: unknown } | undefined
 /** @returns undefined if `value` is neither an object nor null. */
 export function fieldsOf(value: unknown): JsonFields | undefined {
   if (typeof value !== 'object' || Array.isArray(value)) return undefined
-  return new Map(Object.entries(value ?? {}).map(([name, field]) => [name.toLowerCase(), field]))
+  const fields = new Map<string, unknown>()
+  for (const name in value) fields.set(name.toLowerCase(), Reflect.get(value, name))
+  return fields
 }
 
 /** @returns '' for a field that is absent or null; undefined if it is not a string. */

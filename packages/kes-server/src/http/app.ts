@@ -2,7 +2,7 @@
  * The HTTP side of the server on fastify: which API a request means, who asks, whether it may, and what it is
  * answered. Each request passes the same stages in KES's order: path, method, identity, policy, body, operation.
  */
-import type { IncomingMessage, Server } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, Server } from 'node:http'
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import type { AuditLog } from '../audit/audit-log.ts'
 import {
@@ -17,9 +17,9 @@ import {
 import type { ErrorLog, LoggedRequest } from '../log/error-log.ts'
 import { Http2Request } from '../tls/http2-exchange.ts'
 import { createListener, type Listener, type ListenerOptions, type Peer, peerOf } from '../tls/listener.ts'
-import { type Deadline, Deadlines } from './deadlines.ts'
 import { errorReply } from './json-reply.ts'
-import { cleanPath, decodePath, queryOf, rawPathOf } from './path.ts'
+import { OpenExchanges } from './open-exchanges.ts'
+import { cleanPath, decodePath, normalizeTarget, queryOf, rawPathOf } from './path.ts'
 import { abandonBody, isTooMuchLeft, readBody } from './request-body.ts'
 import { APIS, type Api, type Call, type Reply, type Services, timeoutOf } from './routes.ts'
 
@@ -45,6 +45,7 @@ export interface App {
 interface Exchange {
   readonly startedMs: number
   readonly raw: IncomingMessage | Http2Request
+  readonly headers: IncomingHttpHeaders
   readonly reply: FastifyReply
   readonly peer: Peer
   readonly rawPath: string
@@ -52,7 +53,7 @@ interface Exchange {
   path: string
   isCounted: boolean
   isReplied: boolean
-  deadline: Deadline | undefined
+  expiresMs: number
 }
 
 declare module 'fastify' {
@@ -62,6 +63,10 @@ declare module 'fastify' {
 }
 
 const EMPTY_QUERY = new URLSearchParams()
+const NO_HEADERS: IncomingHttpHeaders = Object.freeze({})
+
+/** For requests that no API answers, such as those of a path that does not exist. */
+const UNROUTED_TIMEOUT_MS = 15_000
 
 /** Routes by their path, for requests that fastify does not know: a wrong method, or a missing slash. */
 const API_BY_PATH = new Map(APIS.map((api) => [api.path, api]))
@@ -72,14 +77,17 @@ export async function createApp({
   errorLog,
   listener: options,
 }: AppOptions): Promise<App> {
-  const deadlines = new Deadlines()
-  let pending = 0
+  const exchanges = new OpenExchanges<Exchange>((exchange) => {
+    if (!exchange.isReplied) refuse(exchange, new RequestTimeoutError())
+    else closeExchange(exchange)
+  })
   let isRefusing = false
   let listener: Listener | undefined
 
   const app = fastify<Server>({
     logger: false,
     exposeHeadRoutes: false,
+    rewriteUrl: ({ url = '' }) => normalizeTarget(url),
     routerOptions: { caseSensitive: true, ignoreTrailingSlash: false, maxParamLength: 16_384 },
     serverFactory(handler) {
       listener = createListener({ ...options, onNotice: (message) => errorLog.info(message) }, handler)
@@ -91,12 +99,8 @@ export async function createApp({
     },
   })
 
-  // Bodies are read by this server itself, because KES ignores their declared type and fastify does not.
   app.decorateRequest('exchange')
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', (_request, _payload, done) => done(null))
   app.addHook('onRequest', (request, reply, done) => {
-    request.raw.headers['content-type'] = undefined
     const exchange = begin(request, reply)
     const clean = cleanPath(exchange.rawPath)
     if (isRefusing) throw new ShuttingDownError()
@@ -127,22 +131,25 @@ export async function createApp({
   function begin(request: FastifyRequest, reply: FastifyReply): Exchange {
     const raw = request.raw as unknown as IncomingMessage | Http2Request
     const rawPath = rawPathOf(raw.url ?? '')
+    const startedMs = performance.now()
     const exchange: Exchange = {
-      startedMs: performance.now(),
+      startedMs,
       raw,
+      headers: raw.headers,
       reply,
       peer: peerOf(raw.socket),
       rawPath,
       path: decodePath(rawPath) ?? rawPath,
       isCounted: false,
       isReplied: false,
-      deadline: undefined,
+      expiresMs: startedMs + UNROUTED_TIMEOUT_MS,
     }
+    // This server reads bodies itself: KES ignores their declared type, and fastify refuses by it.
+    raw.headers = NO_HEADERS
     request.exchange = exchange
-    pending += 1
+    exchanges.add(exchange)
     reply.raw.on('close', () => {
-      pending -= 1
-      if (exchange.deadline !== undefined) deadlines.remove(exchange.deadline)
+      exchanges.remove(exchange)
       if (exchange.isCounted) services.metrics.requestEnded()
     })
     return exchange
@@ -169,25 +176,21 @@ export async function createApp({
       streamLog(exchange, api)
       return
     }
-    const timeoutMs = timeoutOf(api, services.overrides)
-    exchange.deadline = deadlines.add(timeoutMs, () => {
-      if (!exchange.isReplied) refuse(exchange, new RequestTimeoutError())
-      else closeExchange(exchange)
-    })
+    exchange.expiresMs = exchange.startedMs + timeoutOf(api, services.overrides)
     if (api.maxBody === 0) answer(exchange, api, undefined)
-    else readBody(exchange.raw, api.maxBody, (body) => answer(exchange, api, body))
+    else readBody(exchange.raw, exchange.headers, api.maxBody, (body) => answer(exchange, api, body))
   }
 
   /** The synchronous turn: state, cryptography and reply, with nothing in between. */
   function answer(exchange: Exchange, api: Api, body: Buffer | undefined): void {
     if (exchange.isReplied) return
     try {
-      const { raw, path, peer } = exchange
+      const { raw, headers, path, peer } = exchange
       const query = queryOf(raw.url ?? '')
       const call: Call = {
         argument: path.slice(api.path.length),
         query: query === '' ? EMPTY_QUERY : new URLSearchParams(query),
-        accept: raw.headers.accept ?? '',
+        accept: headers.accept ?? '',
         body,
         identity: peer.identity,
       }
@@ -201,7 +204,7 @@ export async function createApp({
     settle(exchange, 200, result.audit)
     const { reply } = exchange
     reply.code(200)
-    if (isTooMuchLeft(exchange.raw)) reply.header('connection', 'close')
+    if (isTooMuchLeft(exchange.raw, exchange.headers)) reply.header('connection', 'close')
     if ('body' in result) reply.header('content-type', result.contentType).send(result.body)
     else reply.send()
     abandonBody(exchange.raw)
@@ -217,7 +220,7 @@ export async function createApp({
       const allowed = error.expected === 'PUT' ? 'PUT, POST' : error.expected
       reply.header('accept', error.expected).header('allow', allowed)
     }
-    if (isTooMuchLeft(raw)) reply.header('connection', 'close')
+    if (isTooMuchLeft(raw, exchange.headers)) reply.header('connection', 'close')
     if (error instanceof NotFoundError) {
       reply.header('content-type', 'text/plain; charset=utf-8').header('x-content-type-options', 'nosniff')
       reply.code(error.status).send(`${error.message}\n`)
@@ -259,6 +262,7 @@ export async function createApp({
 
   function streamLog(exchange: Exchange, api: Api): void {
     const { reply } = exchange
+    exchange.expiresMs = Number.POSITIVE_INFINITY
     const { audit } = api.run(services, { ...NO_CALL, identity: exchange.peer.identity })
     settle(exchange, 200, audit)
     reply.hijack()
@@ -295,7 +299,7 @@ export async function createApp({
   if (listener === undefined) throw new Error('fastify made no server')
   return {
     listener,
-    pendingRequests: () => pending,
+    pendingRequests: () => exchanges.count,
     refuseRequests() {
       isRefusing = true
     },
@@ -304,7 +308,7 @@ export async function createApp({
       errorLog.stream.close()
     },
     close() {
-      deadlines.close()
+      exchanges.close()
     },
   }
 }

@@ -1,4 +1,18 @@
 /** Request targets: from the bytes on the wire to the path that routes and policies see. */
+import { isUtf8 } from 'node:buffer'
+
+/**
+ * The target as the router can read it: a path, whose escapes are UTF-8 or malformed. Any server must also
+ * take targets with scheme and host (RFC 9112, section 3.2.2), and KES replaces bytes that are not UTF-8.
+ */
+export function normalizeTarget(target: string): string {
+  const path = target.replace(/^https?:\/\/[^/?]*(?=\/)/i, '')
+  if (!path.includes('%')) return path
+  return path.replace(/(?:%[0-9A-Fa-f]{2})+/g, (escapes) => {
+    const bytes = Buffer.from(escapes.replaceAll('%', ''), 'hex')
+    return isUtf8(bytes) ? escapes : encodeURIComponent(bytes.toString('utf8'))
+  })
+}
 
 /** The path of a request target, without its query; still percent-encoded. */
 export function rawPathOf(target: string): string {

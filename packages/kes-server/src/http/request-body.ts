@@ -1,5 +1,5 @@
 /** Request bodies: read whole, up to a limit; the same for both versions of HTTP. */
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { constants } from 'node:http2'
 import { Http2Request } from '../tls/http2-exchange.ts'
 
@@ -9,8 +9,7 @@ const EMPTY = Buffer.alloc(0)
 const DRAINED_BYTES_MAX = 65_536
 
 /** Whether the headers say that there is no body, which is not the same as a body of no bytes. */
-function hasNoBody(request: IncomingMessage | Http2Request): boolean {
-  const { headers } = request
+function hasNoBody(request: IncomingMessage | Http2Request, headers: IncomingHttpHeaders): boolean {
   if (request instanceof Http2Request) return request.hasNoBody || headers['content-length'] === '0'
   return headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0
 }
@@ -23,10 +22,11 @@ function hasNoBody(request: IncomingMessage | Http2Request): boolean {
  */
 export function readBody(
   request: IncomingMessage | Http2Request,
+  headers: IncomingHttpHeaders,
   limit: number,
   done: (bytes: Buffer | undefined) => void,
 ): void {
-  if (hasNoBody(request)) {
+  if (hasNoBody(request, headers)) {
     done(undefined)
     return
   }
@@ -57,9 +57,11 @@ export function readBody(
 }
 
 /** Whether an HTTP/1.1 connection is better closed than kept for what is left of this request's body. */
-export function isTooMuchLeft(request: IncomingMessage | Http2Request): boolean {
+export function isTooMuchLeft(
+  request: IncomingMessage | Http2Request,
+  headers: IncomingHttpHeaders,
+): boolean {
   if (request instanceof Http2Request || request.complete) return false
-  const { headers } = request
   return (
     headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > DRAINED_BYTES_MAX
   )
@@ -75,6 +77,9 @@ export function abandonBody(request: IncomingMessage | Http2Request): void {
   if (stream.readableEnded || stream.destroyed) return
   stream.resume()
   stream.once('finish', () => {
-    if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR)
+    // Not in this turn: the headers of a reply without body have yet to be written, and a reset would take them back.
+    setImmediate(() => {
+      if (!stream.readableEnded && !stream.destroyed) stream.close(constants.NGHTTP2_NO_ERROR)
+    })
   })
 }

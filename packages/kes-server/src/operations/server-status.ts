@@ -1,7 +1,7 @@
 /** `GET /version`, `/v1/ready`, `/v1/status`: how the server and its key store are. */
 import { arch, availableParallelism, platform } from 'node:os'
 import { getHeapStatistics } from 'node:v8'
-import { StoreUnavailableError } from '../errors.ts'
+import { StoreUnavailableError, StoreUnreachableError } from '../errors.ts'
 import { type Metrics, processUsage } from '../metrics/metrics.ts'
 import type { KeyStore } from '../store/key-store.ts'
 
@@ -10,11 +10,15 @@ export interface Version {
   readonly commit: string
 }
 
-/** @throws {@link StoreUnavailableError} (502) if the store can't be read. */
+/**
+ * @throws {@link StoreUnreachableError} (504) if the store is gone.
+ * @throws {@link StoreUnavailableError} (502) if it can't be read.
+ */
 export function assertReady(store: Pick<KeyStore, 'status'>): void {
   try {
     store.status()
   } catch (cause) {
+    if (cause instanceof StoreUnreachableError) throw cause
     throw new StoreUnavailableError({ cause })
   }
 }

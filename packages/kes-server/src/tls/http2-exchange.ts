@@ -10,9 +10,10 @@ import type { TLSSocket } from 'node:tls'
 export class Http2Request {
   readonly httpVersionMajor = 2
   readonly httpVersion = '2.0'
-  readonly headers: IncomingHttpHeaders
+  headers: IncomingHttpHeaders
   readonly method: string
-  readonly url: string
+  /** fastify writes the target here as its router reads it. */
+  url: string
   readonly socket: TLSSocket
   readonly stream: ServerHttp2Stream
   /** Whether the headers ended the request, so that no body follows. */
@@ -31,15 +32,13 @@ export class Http2Request {
 export class Http2Response {
   statusCode = 200
   headersSent = false
+  /** Not the stream's own: of a HEAD request, Node ends that one before there is a reply. */
+  writableEnded = false
   readonly stream: ServerHttp2Stream
   readonly #headers: Record<string, string | number> = {}
 
   constructor(stream: ServerHttp2Stream) {
     this.stream = stream
-  }
-
-  get writableEnded(): boolean {
-    return this.stream.writableEnded
   }
 
   get destroyed(): boolean {
@@ -79,12 +78,25 @@ export class Http2Response {
   end(chunk?: Buffer | string): this {
     if (this.stream.destroyed) return this
     if (!this.headersSent) this.writeHead(this.statusCode)
-    this.stream.end(chunk)
+    this.writableEnded = true
+    this.stream.end(this.stream.headRequest ? undefined : chunk)
     return this
   }
 
   on(event: string, listener: () => void): this {
     this.stream.on(event, listener)
+    return this
+  }
+
+  /** fastify waits so for the room to write the next 64 KiB of a reply. */
+  once(event: string, listener: () => void): this {
+    this.stream.once(event, listener)
+    return this
+  }
+
+  /** Where a reply that has begun can't be finished. */
+  destroy(error?: Error): this {
+    this.stream.destroy(error)
     return this
   }
 }

@@ -183,7 +183,6 @@ function serveHttp2(socket: TLSSocket, sessions: Set<ServerHttp2Session>, handle
   const session = performServerHandshake(socket, {
     settings: { maxConcurrentStreams: HTTP2_STREAMS_MAX },
   })
-  let streams = 0
   let isSilent = true
   sessions.add(session)
   session.once('close', () => {
@@ -192,10 +191,8 @@ function serveHttp2(socket: TLSSocket, sessions: Set<ServerHttp2Session>, handle
   })
   // A client that breaks the protocol loses its session; there is nobody to tell.
   session.on('error', () => session.destroy())
-  // A log stream may be silent for as long as it likes; a session without requests may not.
-  session.setTimeout(IDLE_TIMEOUT_MS, () => {
-    if (streams === 0) session.close()
-  })
+  // Takes no further requests and ends with the last that runs: a log may be silent for as long as it likes.
+  session.setTimeout(IDLE_TIMEOUT_MS, () => session.close())
   const silence = setTimeout(() => {
     if (isSilent) session.destroy()
   }, HEADERS_TIMEOUT_MS)
@@ -203,10 +200,6 @@ function serveHttp2(socket: TLSSocket, sessions: Set<ServerHttp2Session>, handle
 
   session.on('stream', (stream, headers) => {
     isSilent = false
-    streams += 1
-    stream.on('close', () => {
-      streams -= 1
-    })
     // A stream that the client resets ends; what it was answered is in the audit log.
     stream.on('error', () => stream.destroy())
     const request = new Http2Request(stream, headers, socket)

@@ -1,0 +1,247 @@
+import { KeyDisabledError, KeyNameReservedError, NotAllowedError } from '@latchkey/kms-client'
+import { describe, expect, test } from 'vitest'
+import { ADMIN, FakeKes, IDENTITY, key, runKes } from '../../../../test/kes-cli/harness.ts'
+
+const NOT_ALLOWED = 'not authorized: insufficient permissions'
+const THIRTY_TWO_BYTES = Buffer.alloc(32, 7).toString('base64')
+
+test.each([
+  ['key create', `no key name specified. See 'kes key create --help'`],
+  ['key import', `no key name specified. See 'kes key import --help'`],
+  ['key import x', `no crypto key specified. See 'kes key import --help'`],
+  ['key import x ?', `invalid key: illegal base64 data at input byte 0. See 'kes key import --help'`],
+  ['key info', `no key name specified. See 'kes key info --help'`],
+  ['key info no', 'failed to describe keys: key does not exist'],
+  ['key rm', `no key name specified. See 'kes key rm --help'`],
+  ['key rm no', 'failed to remove key "no": key does not exist'],
+  ['key encrypt', `no key name specified. See 'kes key encrypt --help'`],
+  ['key encrypt a', `no message specified. See 'kes key encrypt --help'`],
+  ['key decrypt', `no key name specified. See 'kes key decrypt --help'`],
+  ['key decrypt a', `no ciphertext specified. See 'kes key decrypt --help'`],
+  [
+    'key decrypt a ?',
+    `invalid ciphertext: illegal base64 data at input byte 0. See 'kes key decrypt --help'`,
+  ],
+  [
+    'key decrypt a aaaa ?',
+    `invalid context: illegal base64 data at input byte 0. See 'kes key decrypt --help'`,
+  ],
+  ['key decrypt a aaaa aaaa', 'failed to decrypt ciphertext: decryption failed: ciphertext is not authentic'],
+  ['key dek', `no key name specified. See 'kes key dek --help'`],
+  ['key dek a ?', `invalid context: illegal base64 data at input byte 0. See 'kes key dek --help'`],
+  ['key dek no', 'failed to derive key: key does not exist'],
+  ['key disable', `no key name specified. See 'kes key disable --help'`],
+  ['key enable', `no key name specified. See 'kes key enable --help'`],
+  ['key disable no', 'failed to disable key "no": key does not exist'],
+  ['key enable no', 'failed to enable key "no": key does not exist'],
+  [
+    'key disable a --all',
+    `'--all' and key names must not be used at the same time. See 'kes key disable --help'`,
+  ],
+])('kes %s is refused', async (args, message) => {
+  const kes = new FakeKes(key('a'))
+  expect(await runKes(args, { kes })).toMatchObject({ code: 1, stdout: '', stderr: `Error: ${message}\n` })
+})
+
+test('create makes key after key and stops at the first failure', async () => {
+  const kes = new FakeKes(key('b'))
+  const { code, stdout, stderr } = await runKes('key create -k a b c', { kes })
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+  expect(stderr).toBe('Error: failed to create key "b": key already exists\n')
+  expect(kes.calls).toEqual(['create a', 'create b'])
+})
+
+test('create says nothing when all is well, and asks for a reserved name only with --reuse', async () => {
+  const kes = new FakeKes()
+  expect(await runKes('key create a', { kes })).toMatchObject({ code: 0, stdout: '', stderr: '' })
+  await runKes('key create --reuse b', { kes })
+  expect(kes.calls).toEqual(['create a', 'create b reuse'])
+})
+
+test('import takes 32 bytes from the command line or from standard input', async () => {
+  const kes = new FakeKes()
+  expect(await runKes(['key', 'import', 'a', THIRTY_TWO_BYTES], { kes })).toMatchObject({
+    code: 0,
+    stdout: '',
+  })
+  await runKes('key import b -', { kes, stdin: `${THIRTY_TWO_BYTES}\n` })
+  const hex = '07'.repeat(32)
+  expect(kes.calls).toEqual([`import a ${hex} AES256`, `import b ${hex} AES256`])
+})
+
+test('rm erases each key and says nothing', async () => {
+  const kes = new FakeKes(key('a'), key('b'))
+  expect(await runKes('key rm a b', { kes })).toMatchObject({ code: 0, stdout: '', stderr: '' })
+  expect(kes.calls).toEqual(['delete a', 'delete b'])
+})
+
+describe('disable and enable', () => {
+  const threeKeys = () => new FakeKes(key('a', { state: 'disabled' }), key('app-1'), key('app-2'))
+
+  test('names are changed one by one, without a word', async () => {
+    const kes = threeKeys()
+    expect(await runKes('key disable app-1 app-2', { kes })).toMatchObject({ code: 0, stdout: '' })
+    expect(await runKes('key enable app-2', { kes })).toMatchObject({ code: 0, stdout: '' })
+    expect(kes.calls).toEqual(['disable app-1', 'disable app-2', 'enable app-2'])
+  })
+
+  test('a pattern is one call, which says what has changed', async () => {
+    const kes = threeKeys()
+    expect((await runKes('key disable app-*', { kes })).stdout).toBe('2 of 2 keys disabled\n')
+    expect((await runKes('key enable *', { kes })).stdout).toBe('3 of 3 keys enabled\n')
+    expect(kes.calls).toEqual(['disable app-*', 'enable *'])
+  })
+
+  test('--all is every key at once, and no question comes first, even on a terminal', async () => {
+    const kes = threeKeys()
+    const { code, stdout } = await runKes('key disable --all', { kes, isTerminal: true })
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '2 of 3 keys disabled\n' })
+    expect(kes.calls).toEqual(['disable *'])
+  })
+
+  test('a pattern without a match says so', async () => {
+    const { code, stdout, stderr } = await runKes('key disable ap_*', { kes: threeKeys() })
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '0 of 0 keys disabled\n' })
+    expect(stderr).toBe('Hint: there is no key whose name starts with "ap_".\n')
+  })
+})
+
+describe('info', () => {
+  test('an enabled key prints exactly what KES prints, without a newline at the end', async () => {
+    const { stdout } = await runKes('key info -k clik1', { kes: new FakeKes(key('clik1')) })
+    expect(stdout).toBe(
+      `Name        clik1\nAlgorithm   AES256\nDate        2026-11-24 01:50:57\nOwner       ${ADMIN}`,
+    )
+  })
+
+  test('JSON of an enabled key leaves the usual algorithm out, as KES does, and no other', async () => {
+    const kes = new FakeKes(key('clik1'), key('other', { algorithm: 'ChaCha20' }))
+    expect((await runKes('key info --json clik1', { kes })).stdout).toBe(
+      `{"name":"clik1","created_at":"2026-11-24T01:50:57.444949513Z","created_by":"${ADMIN}"}\n`,
+    )
+    expect((await runKes('key info --json other', { kes })).stdout).toContain('"algorithm":"ChaCha20"')
+  })
+
+  test('a disabled key says so, in plain and in JSON', async () => {
+    const changed = { state: 'disabled', revision: 2, changedAt: '2026-11-25T00:00:00Z', changedBy: IDENTITY }
+    const kes = new FakeKes(key('a', changed))
+    expect((await runKes('key info a', { kes })).stdout).toMatch(/\nState {7}disabled$/)
+    expect((await runKes('key info a --json', { kes })).stdout).toBe(
+      `{"name":"a","created_at":"2026-11-24T01:50:57.444949513Z","created_by":"${ADMIN}",` +
+        `"state":"disabled","revision":2,"changed_at":"2026-11-25T00:00:00Z","changed_by":"${IDENTITY}"}\n`,
+    )
+  })
+
+  test('a key without state, as a Go KES has it, counts as enabled', async () => {
+    const { name, algorithm, createdAt } = key('a')
+    const { stdout } = await runKes('key info a', { kes: new FakeKes({ name, algorithm, createdAt }) })
+    expect(stdout).toBe('Name        a\nAlgorithm   AES256\nDate        2026-11-24 01:50:57')
+  })
+})
+
+describe('ls', () => {
+  const kes = () => new FakeKes(key('b'), key('my-1'), key('my-2', { state: 'disabled' }))
+
+  test.each([
+    ['key ls', 'Key\nb\nmy-1\nmy-2\n'],
+    ['key ls my*', 'Key\nmy-1\nmy-2\n'],
+    ['key ls my', 'Key\nmy-1\nmy-2\n'],
+    ['key ls no', ''],
+    ['key ls --json', '["b","my-1","my-2"]\n'],
+    ['key ls --json no', '[]\n'],
+    ['key ls --long no', ''],
+    ['key ls --long --json no', '[]\n'],
+  ])('kes %s', async (args, stdout) => {
+    expect(await runKes(args, { kes: kes() })).toMatchObject({ code: 0, stdout, stderr: '' })
+  })
+
+  test('--long is a table', async () => {
+    expect((await runKes('key ls --long my*', { kes: kes() })).stdout).toBe(
+      [
+        'Key    State      Algorithm   Created               Owner',
+        `my-1   enabled    AES256      2026-11-24 01:50:57   ${ADMIN}`,
+        `my-2   disabled   AES256      2026-11-24 01:50:57   ${ADMIN}`,
+        '',
+      ].join('\n'),
+    )
+  })
+
+  test('--long --json has every field of every key', async () => {
+    const { stdout } = await runKes('key ls --long --json my-2', { kes: kes() })
+    expect(JSON.parse(stdout)).toEqual([
+      {
+        name: 'my-2',
+        algorithm: 'AES256',
+        created_at: '2026-11-24T01:50:57.444949513Z',
+        created_by: ADMIN,
+        state: 'disabled',
+        revision: 1,
+        changed_at: '2026-11-24T01:50:57.444949513Z',
+        changed_by: ADMIN,
+      },
+    ])
+  })
+
+  test('a damaged key is listed as damaged', async () => {
+    const damaged = Object.assign(kes(), {
+      async *listKeyDetails() {
+        yield { name: 'bad', state: 'damaged' } as const
+      },
+    })
+    expect((await runKes('key ls -l', { kes: damaged })).stdout).toMatch(/\nbad +damaged\n$/)
+    expect((await runKes('key ls -l --json', { kes: damaged })).stdout).toBe(
+      '[{"name":"bad","state":"damaged"}]\n',
+    )
+  })
+})
+
+describe('encrypt, decrypt and dek', () => {
+  const kes = () => new FakeKes(key('a'))
+
+  test.each([
+    ['key encrypt a abc', '{"ciphertext":"Y2Jh"}', '\nciphertext: Y2Jh\n'],
+    ['key decrypt a Y2Jh', '{"plaintext":"YWJj"}', '\nplaintext: YWJj\n'],
+    [
+      'key dek a',
+      '{"plaintext":"cGxhaW50ZXh0","ciphertext":"Y2lwaGVydGV4dA=="}',
+      '\nplaintext:  cGxhaW50ZXh0\nciphertext: Y2lwaGVydGV4dA==\n',
+    ],
+  ])('kes %s prints JSON without a newline, and lines on a terminal', async (args, plain, terminal) => {
+    expect((await runKes(args, { kes: kes() })).stdout).toBe(plain)
+    expect((await runKes(args, { kes: kes(), isTerminal: true })).stdout).toBe(terminal)
+  })
+
+  test('dek passes its context on, and decrypt reads standard input', async () => {
+    const server = kes()
+    await runKes('key dek a Zm9v', { kes: server })
+    expect(server.calls).toEqual(['generate a foo'])
+    expect((await runKes('key decrypt a -', { kes: server, stdin: 'Y2Jh\n' })).stdout).toContain('YWJj')
+  })
+})
+
+describe('hints follow the line that scripts know', () => {
+  const failing = (method: keyof FakeKes, error: Error) =>
+    Object.assign(new FakeKes(), { [method]: () => Promise.reject(error) })
+
+  test('a disabled key: how to enable it', async () => {
+    const kes = failing('generateKey', new KeyDisabledError(403, NOT_ALLOWED, 'KeyDisabled'))
+    expect((await runKes('key dek a', { kes })).stderr).toBe(
+      `Error: failed to derive key: ${NOT_ALLOWED}\nHint: The key "a" is disabled. To enable it: kes key enable a\n`,
+    )
+  })
+
+  test('a refusal: who was refused what', async () => {
+    const kes = failing('deleteKey', new NotAllowedError(403, NOT_ALLOWED, 'NotAllowed'))
+    expect((await runKes('key rm a', { kes })).stderr).toBe(
+      `Error: failed to remove key "a": ${NOT_ALLOWED}\n` +
+        `Hint: The identity ${IDENTITY} was refused /v1/key/delete/a: no policy allows it, or one denies it.\n`,
+    )
+  })
+
+  test('a reserved name: how to take it again', async () => {
+    const kes = failing('createKey', new KeyNameReservedError(400, 'key already exists', 'KeyNameReserved'))
+    const [first, second] = (await runKes('key create a', { kes })).stderr.split('\n')
+    expect(first).toBe('Error: failed to create key "a": key already exists')
+    expect(second).toContain('kes key create --reuse a')
+  })
+})

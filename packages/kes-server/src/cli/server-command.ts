@@ -1,0 +1,89 @@
+/** `kes server`: runs a key server. */
+import { Option } from 'commander'
+import { ConfigError, formatProblem } from '../config/problem.ts'
+import type { KesCommand } from './command.ts'
+import type { Io } from './io.ts'
+import { CliError, Exit } from './outcome.ts'
+
+interface ServerFlags {
+  readonly addr?: string
+  readonly config?: string
+  readonly dev?: boolean
+  readonly strict?: boolean
+  readonly key?: string
+  readonly cert?: string
+  readonly auth?: string
+}
+
+/** Options of KES's early releases: accepted, because old start scripts have them, and without effect. */
+const DEPRECATED: Readonly<Record<'key' | 'cert' | 'auth', string>> = {
+  key: 'Specify the private key in the config file',
+  cert: 'Specify the certificate in the config file',
+  auth: 'Specify the client authentication in the config file',
+}
+
+export function addServerCommand(program: KesCommand, io: Io): void {
+  const command = program
+    .command('server')
+    .description('Start a key server')
+    .usage('[options]')
+    .option('--addr <ip:port>', "Listen on this address (default: the config's, or 0.0.0.0:7373)")
+    .option('--config <path>', 'Read the configuration from this file')
+    .option('--dev', 'Start a server for development: in memory, on 127.0.0.1:7373, with a new API key')
+    .option('--strict', 'Refuse to start if the config file has anything to warn of')
+    .addHelpText(
+      'after',
+      `
+Stops on Ctrl-C or SIGTERM: running requests end, new ones are refused. A second signal ends it at once.
+
+Examples:
+  kes server --dev                     A server to try things with; all is lost when it ends
+  kes server --config ./kes.yml        A server for real; 'kes config check' tells what is wrong with the file`,
+    )
+  for (const name of Object.keys(DEPRECATED)) command.addOption(new Option(`--${name} <value>`).hideHelp())
+  command.action(async (flags: ServerFlags) => {
+    for (const [name, advice] of Object.entries(DEPRECATED)) {
+      if (name in flags) {
+        io.stderr.write(`WARNING: '--${name}' flag is deprecated and no longer honored. ${advice}\n`)
+      }
+    }
+    throw new Exit(await run(flags))
+  })
+}
+
+async function run({ addr, config, dev = false, strict = false }: ServerFlags): Promise<number> {
+  if (dev && config !== undefined) throw new CliError("'--config' flag is not supported in development mode")
+  // Loaded here: the other commands need neither the HTTP server nor the store.
+  const { runConfiguredServer, runDevServer } = await import('./run-server.ts')
+  try {
+    return dev
+      ? await runDevServer(addr)
+      : await runConfiguredServer(config ?? '', undefined, { addr, strict })
+  } catch (error) {
+    if (error instanceof ConfigError) throw new CliError(error.message, placesOf(error))
+    throw explainListening(error)
+  }
+}
+
+/** Every problem of the file that has a place, under the one that KES would have named. */
+function placesOf({ file, problems }: ConfigError): string[] {
+  return problems.filter(({ line }) => line !== undefined).map((problem) => formatProblem(file, problem))
+}
+
+/** Node's words for an address that can't be had, turned into KES's. */
+function explainListening(error: unknown): unknown {
+  const { code, syscall, address, port } = error as NodeJS.ErrnoException & {
+    address?: string
+    port?: number
+  }
+  if (syscall !== 'listen') return error
+  const reasons: Record<string, string> = {
+    EADDRINUSE: 'bind: address already in use',
+    EACCES: 'bind: permission denied',
+    EADDRNOTAVAIL: 'bind: cannot assign requested address',
+  }
+  const host = address?.includes(':') ? `[${address}]` : address
+  const hints =
+    code === 'EADDRINUSE' ? ['another server listens there; choose another address with --addr'] : []
+  return new CliError(`listen tcp ${host}:${port}: ${reasons[code ?? ''] ?? String(code)}`, hints)
+}
