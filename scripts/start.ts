@@ -1,6 +1,6 @@
 // `npm start`: a key server on this machine with everything it needs, kept in one folder between starts.
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -166,8 +166,17 @@ async function main(): Promise<number> {
     store: join(options.data, 'kes.db'),
     rootKey,
   }
-  writeFileSync(config, configText(apiKey.identity, port, files), { mode: 0o600 })
-  return runConfiguredServer(config, ({ url }) => welcome(url, apiKey.identity, port, options, apiKey, isNew))
+  // Under its own name only once this server has the store: another one may be running from the file.
+  const draft = `${config}.${process.pid}`
+  writeFileSync(draft, configText(apiKey.identity, port, files), { mode: 0o600 })
+  try {
+    return await runConfiguredServer(draft, ({ url }) => {
+      renameSync(draft, config)
+      return welcome(url, apiKey.identity, port, options, apiKey, isNew)
+    })
+  } finally {
+    rmSync(draft, { force: true })
+  }
 }
 
 try {

@@ -239,7 +239,7 @@ export class FakeKes implements Client {
     const state = `${verb}d`
     const changed = matched.filter((name) => this.#key(name).state !== state)
     for (const name of changed) this.keys.set(name, { ...this.#key(name), state })
-    return { matched: matched.length, changed: changed.length }
+    return { matched: matched.length, changed: changed.length, damaged: 0 }
   }
 }
 

@@ -18,6 +18,11 @@ export abstract class KesError extends Error {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.detail = options.detail
   }
+
+  /** The message as the logs have it: without what a client has sent in a body. */
+  get loggedMessage(): string {
+    return this.message
+  }
 }
 
 type ErrorOptions = { detail?: string; cause?: unknown }
@@ -189,6 +194,11 @@ export class UnsupportedAlgorithmError extends KesError {
   readonly code = 'UnsupportedAlgorithm'
   constructor(algorithm: string, options?: ErrorOptions) {
     super(`algorithm '${algorithm}' is not supported`, options)
+  }
+
+  /** A client that mixes up the fields of an import sends the key in this one. */
+  override get loggedMessage(): string {
+    return 'algorithm is not supported'
   }
 }
 

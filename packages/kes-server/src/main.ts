@@ -1,6 +1,13 @@
 #!/usr/bin/env node
-import { processIo } from './cli/process-io.ts'
-import { runCli } from './cli/program.ts'
+import { enableCompileCache } from 'node:module'
+import { fileURLToPath } from 'node:url'
+
+// Halves the time to start. In the package's own folder, not the shared one of the system: whoever can write there
+// can change the program anyway.
+enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/compile', import.meta.url)))
+
+const { processIo } = await import('./cli/process-io.ts')
+const { runCli } = await import('./cli/program.ts')
 
 // Not process.exit(): what was written to a pipe must arrive.
 process.exitCode = await runCli(process.argv.slice(2), processIo())

@@ -20,6 +20,7 @@ import { VERSION } from './version.ts'
 
 /** How long running requests get at a stop. */
 const STOP_TIMEOUT_MS = 10_000
+const PURGE_INTERVAL_MS = 10_000
 
 /** The file-based part of the TLS config, or a key pair that the caller has made. */
 export type ServerConfig = Omit<Config, 'tls'> & {
@@ -82,7 +83,7 @@ export async function startServer({ config, errorOutput, auditOutput }: ServerOp
     closeStore(opened, ring)
     throw error
   }
-  const timers = expireCache(ring, config)
+  const timers = [...expireCache(ring, config), purgeErased(opened, errorLog)]
   const address = app.listener.server.address() as AddressInfo
   const running = app
   let stopping: Promise<void> | undefined
@@ -163,6 +164,19 @@ function expireCache(ring: KeyRing, { cache }: ServerConfig): NodeJS.Timeout[] {
   if (cache.unusedMs > 0) timers.push(setInterval(() => ring.forgetUnused(), Math.max(1, cache.unusedMs / 2)))
   for (const timer of timers) timer.unref()
   return timers
+}
+
+/** What could not be removed from the store's files when its key was erased is tried again. */
+function purgeErased({ store }: OpenStore, errorLog: ErrorLog): NodeJS.Timeout {
+  let isOwed = false
+  const timer = setInterval(() => {
+    const wasOwed = isOwed
+    isOwed = !store.purge()
+    if (isOwed && !wasOwed)
+      errorLog.warn('erased keys are still in the write-ahead log: something reads the store')
+  }, PURGE_INTERVAL_MS)
+  timer.unref()
+  return timer
 }
 
 function closeStore({ store, seal }: OpenStore, ring: KeyRing): void {

@@ -63,10 +63,13 @@ export interface DamagedKeyInfo {
   readonly state: 'damaged'
 }
 
-/** How many keys a pattern matched, and of how many the state was another one before. */
+/** What became of the keys that a pattern names. */
 export interface KeysChanged {
   readonly matched: number
+  /** Those that had the other state before. */
   readonly changed: number
+  /** Those whose record is damaged: they were left as they are, and can't be used in any state. */
+  readonly damaged: number
 }
 
 /** A data key (DEK): fresh random bytes, and the same encrypted under the named key. */
@@ -165,7 +168,11 @@ export function decodeKeyInfo(call: string, { body }: TransportReply): KeyInfo {
 
 export function decodeKeysChanged(call: string, { body }: TransportReply): KeysChanged {
   const reply = JsonReply.parse(call, body.toString())
-  return { matched: reply.number('matched'), changed: reply.number('changed') }
+  return {
+    matched: reply.number('matched'),
+    changed: reply.number('changed'),
+    damaged: reply.numberIfAny('damaged') ?? 0,
+  }
 }
 
 export function decodeDataKey(call: string, { body }: TransportReply): DataKey {

@@ -21,17 +21,13 @@ export interface AuditEvent {
 export class AuditLog {
   readonly stream: Broadcast
   readonly #logger: Logger
-  #isPrinted: boolean
+  readonly #isPrinted: boolean
 
   /** @param isPrinted - whether events go to stdout; the stream gets them in any case. */
   constructor(logger: Logger, isPrinted: boolean, onSent: () => void) {
     this.#logger = logger
     this.#isPrinted = isPrinted
     this.stream = new Broadcast(onSent)
-  }
-
-  setPrinted(isPrinted: boolean): void {
-    this.#isPrinted = isPrinted
   }
 
   /** Whether anybody would see an event: if not, it need not be made. */

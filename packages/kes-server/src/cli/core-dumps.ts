@@ -1,5 +1,5 @@
 /** A core dump of a key server is a file full of keys, so the server forbids its own. */
-import { spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
 /**
@@ -12,12 +12,12 @@ const LIMIT = '1:1'
 /**
  * @returns why core dumps may still be written, for the log; undefined if they can't be.
  */
-export function forbidCoreDumps(): string | undefined {
+export async function forbidCoreDumps(): Promise<string | undefined> {
   if (process.platform !== 'linux') return 'core dumps can only be turned off on Linux'
-  const { status } = spawnSync('prlimit', ['--pid', String(process.pid), `--core=${LIMIT}`], {
-    stdio: 'ignore',
+  const isForbidden = await new Promise<boolean>((done) => {
+    execFile('prlimit', ['--pid', String(process.pid), `--core=${LIMIT}`], (error) => done(error === null))
   })
-  if (status === 0 || coreLimit() === '0' || coreLimit() === '1') return undefined
+  if (isForbidden || coreLimit() === '0' || coreLimit() === '1') return undefined
   return "core dumps are on: a crash may write keys to disk; install 'prlimit' (util-linux) or run 'ulimit -c 0'"
 }
 

@@ -117,17 +117,23 @@ function addSwitch(group: KesCommand, io: Io, verb: 'disable' | 'enable'): void 
           )
           continue
         }
-        const { matched, changed } = await servers.call(
+        const { matched, changed, damaged } = await servers.call(
           { method: 'PUT', path, failure: `failed to ${verb} keys "${name}"` },
           (client, options) =>
             verb === 'disable' ? client.disableKeys(name, options) : client.enableKeys(name, options),
         )
         io.stdout.write(`${changed} of ${matched} keys ${verb}d\n`)
         if (matched === 0 && !flags.all) {
-          const hint = `Hint: there is no key whose name starts with "${name.slice(0, -1)}".`
-          io.stderr.write(`${paint('dim', hint, io.stderr, io.env)}\n`)
+          printHint(io, `there is no key whose name starts with "${name.slice(0, -1)}".`)
+        }
+        if (damaged > 0) {
+          printHint(io, `${damaged} of them have a damaged record: 'kes key ls --long' names them.`)
         }
       }
     })
   })
+}
+
+function printHint({ stderr, env }: Io, text: string): void {
+  stderr.write(`${paint('dim', `Hint: ${text}`, stderr, env)}\n`)
 }

@@ -1,6 +1,5 @@
 /** Where the logs of a server go: lines for people on a terminal, JSON for everything else. */
 import pino, { type DestinationStream } from 'pino'
-import { PinoPretty } from 'pino-pretty'
 
 export interface LogOutput {
   readonly destination: DestinationStream
@@ -12,12 +11,13 @@ export interface LogOutput {
  * @param isHeld - gather lines and write them together, a little later. For the audit log, which has a line for
  *   each request; an error is worth a write of its own.
  */
-export function logOutput(
+export async function logOutput(
   descriptor: 1 | 2,
   isTerminal: boolean,
   { isHeld }: { isHeld: boolean },
-): LogOutput {
+): Promise<LogOutput> {
   if (isTerminal) {
+    const { PinoPretty } = await import('pino-pretty')
     const destination = PinoPretty({
       destination: descriptor,
       sync: true,

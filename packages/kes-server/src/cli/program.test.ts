@@ -80,7 +80,7 @@ test.each(['-v', '--version'])('kes %s prints four aligned lines', async (args) 
 test('kes update says how to update, and fails', async () => {
   const { code, stderr } = await runKes('update -k -d --os linux v1.2.3')
   expect(code).toBe(1)
-  expect(stderr).toContain('npm install --global @latchkey/kes-server@latest')
+  expect(stderr).toContain('Update Latchkey where it comes from')
 })
 
 test.each([

@@ -62,9 +62,11 @@ export async function runDevServer(addr: string | undefined): Promise<number> {
 }
 
 async function run(config: ServerConfig, describe: (server: KesServer) => string): Promise<number> {
-  const auditOutput = logOutput(1, process.stdout.isTTY, { isHeld: true })
-  const errorOutput = logOutput(2, process.stderr.isTTY, { isHeld: false })
-  const coreDumpProblem = forbidCoreDumps()
+  const auditOutput = await logOutput(1, process.stdout.isTTY, { isHeld: true })
+  const errorOutput = await logOutput(2, process.stderr.isTTY, { isHeld: false })
+  // Node would open its inspector, and with it every key in memory, on this signal.
+  process.on('SIGUSR1', () => undefined)
+  const coreDumpProblem = await forbidCoreDumps()
   const server = await startServer({
     config,
     auditOutput: auditOutput.destination,
@@ -80,8 +82,6 @@ async function run(config: ServerConfig, describe: (server: KesServer) => string
 
 /** Ends with the server's clean stop; a second signal ends the process at once. */
 function untilStopped(server: KesServer): Promise<void> {
-  // Node would open its inspector, and with it every key in memory, on this signal.
-  process.on('SIGUSR1', () => server.warn('SIGUSR1 is ignored: a key server has no debugger'))
   return new Promise((resolve, reject) => {
     let firstSignalMs: number | undefined
     const stop = () => {

@@ -11,7 +11,7 @@ export function addUpdateCommand(program: KesCommand): void {
     .allowExcessArguments()
     .action(() => {
       throw new CliError('this command does not update itself', [
-        'Latchkey is an npm package: npm install --global @latchkey/kes-server@latest',
+        'Update Latchkey where it comes from: git pull, or the package manager that installed it',
       ])
     })
 }

@@ -2,7 +2,7 @@
  * The HTTP side of the server on fastify: which API a request means, who asks, whether it may, and what it is
  * answered. Each request passes the same stages in KES's order: path, method, identity, policy, body, operation.
  */
-import type { IncomingHttpHeaders, IncomingMessage, Server } from 'node:http'
+import { type IncomingHttpHeaders, type IncomingMessage, METHODS, type Server } from 'node:http'
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import type { AuditLog } from '../audit/audit-log.ts'
 import {
@@ -78,8 +78,12 @@ export async function createApp({
   listener: options,
 }: AppOptions): Promise<App> {
   const exchanges = new OpenExchanges<Exchange>((exchange) => {
-    if (!exchange.isReplied) refuse(exchange, new RequestTimeoutError())
-    else closeExchange(exchange)
+    if (exchange.isReplied) {
+      closeExchange(exchange)
+      return
+    }
+    refuse(exchange, new RequestTimeoutError())
+    exchange.expiresMs = performance.now() + UNROUTED_TIMEOUT_MS // For the client to read its reply.
   })
   let isRefusing = false
   let listener: Listener | undefined
@@ -100,6 +104,10 @@ export async function createApp({
   })
 
   app.decorateRequest('exchange')
+  // So that a method that fits no API gets KES's 405, however odd it is.
+  for (const method of METHODS) {
+    if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
+  }
   app.addHook('onRequest', (request, reply, done) => {
     const exchange = begin(request, reply)
     const clean = cleanPath(exchange.rawPath)
@@ -108,7 +116,17 @@ export async function createApp({
     else redirect(exchange, clean)
   })
   app.setErrorHandler((error, request) => {
-    refuse(request.exchange, error)
+    const { exchange } = request
+    if (!exchange.isReplied) {
+      refuse(exchange, error)
+      return
+    }
+    // The reply has begun and can't become another one.
+    errorLog.error(
+      error instanceof Error ? (error.stack ?? error.message) : String(error),
+      loggedRequest(exchange),
+    )
+    closeExchange(exchange)
   })
   app.setNotFoundHandler((request) => answerUnknown(request.exchange))
 
@@ -157,6 +175,9 @@ export async function createApp({
 
   function authorize(exchange: Exchange, api: Api): void {
     const { peer } = exchange
+    // The router has read the target by rules of its own. Where it disagrees with what the policy would see,
+    // nobody gets anything.
+    if (!isPathOf(api, exchange.path)) throw new NotFoundError()
     const override = services.overrides.get(api.path)
     if (api.access === 'policy' && !override?.skipAuth) {
       if (peer.problem !== undefined) throw peer.problem
@@ -214,13 +235,15 @@ export async function createApp({
     if (exchange.isReplied) return
     const error = thrown instanceof KesError ? thrown : new InternalError({ cause: thrown })
     logRefusal(exchange, error)
-    settle(exchange, error.status, `refused: ${error.message} (${error.code})`)
+    settle(exchange, error.status, `refused: ${error.loggedMessage} (${error.code})`)
     const { reply, raw } = exchange
     if (error instanceof MethodNotAllowedError) {
       const allowed = error.expected === 'PUT' ? 'PUT, POST' : error.expected
       reply.header('accept', error.expected).header('allow', allowed)
     }
-    if (isTooMuchLeft(raw, exchange.headers)) reply.header('connection', 'close')
+    // What has not come in time is not waited for after the reply either.
+    const isCut = error instanceof RequestTimeoutError && !(raw instanceof Http2Request)
+    if (isCut || isTooMuchLeft(raw, exchange.headers)) reply.header('connection', 'close')
     if (error instanceof NotFoundError) {
       reply.header('content-type', 'text/plain; charset=utf-8').header('x-content-type-options', 'nosniff')
       reply.code(error.status).send(`${error.message}\n`)
@@ -248,7 +271,8 @@ export async function createApp({
   function redirect(exchange: Exchange, path: string): void {
     const { raw, reply } = exchange
     const query = queryOf(raw.url ?? '')
-    const location = query === '' ? path : `${path}?${query}`
+    // Browsers read `/\` as `//`, behind which stands a host.
+    const location = (query === '' ? path : `${path}?${query}`).replaceAll('\\', '%5C')
     settle(exchange, 307, 'redirected')
     reply.code(307).header('location', location)
     if (raw.method === 'GET') {
@@ -289,10 +313,11 @@ export async function createApp({
     const cause = error.cause instanceof Error ? error.cause : undefined
     if (error.status >= 500) {
       const reason = error instanceof InternalError ? (cause?.stack ?? String(error.cause)) : cause?.message
-      const text = [error.message, error.detail, reason].filter((part) => part !== undefined).join(': ')
-      errorLog.error(text, loggedRequest(exchange))
+      const text = [error.loggedMessage, error.detail, reason].filter((part) => part !== undefined).join(': ')
+      const isProbe = exchange.path === '/v1/ready'
+      errorLog[isProbe ? 'warn' : 'error'](text, loggedRequest(exchange))
     } else if (error.detail !== undefined) {
-      errorLog.info(`${error.message}: ${error.detail}`, loggedRequest(exchange))
+      errorLog.info(`${error.loggedMessage}: ${error.detail}`, loggedRequest(exchange))
     }
   }
 
@@ -311,6 +336,10 @@ export async function createApp({
       exchanges.close()
     },
   }
+}
+
+function isPathOf(api: Api, path: string): boolean {
+  return api.path.endsWith('/') ? path.startsWith(api.path) : path === api.path
 }
 
 const NO_CALL: Call = { argument: '', query: EMPTY_QUERY, accept: '', body: undefined, identity: undefined }

@@ -1,8 +1,23 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { cleanPath, decodePath, queryOf, rawPathOf } from './path.ts'
+import { cleanPath, decodePath, normalizeTarget, queryOf, rawPathOf } from './path.ts'
 
 describe('a request target', () => {
+  test.each([
+    ['/a%2Fb%C3%A9?c=%zz', '/a%2Fb%C3%A9?c=%zz'],
+    ['https://kes:7373/a?b', '/a?b'],
+    ['HTTP://kes/', '/'],
+    ['https://kes', 'https://kes'],
+    ['/https://kes/a', '/https://kes/a'],
+    ['/a%FFb', '/a%EF%BF%BDb'],
+    ['/a%C3', '/a%EF%BF%BD'],
+    ['/%2F%FF', '/%2F%EF%BF%BD'],
+    ['/%', '/%'],
+    ['*', '*'],
+  ])('%s is routed as %s', (target, normalized) => {
+    expect(normalizeTarget(target)).toBe(normalized)
+  })
+
   test.each([
     ['/a?b=c', '/a', 'b=c'],
     ['/a', '/a', ''],

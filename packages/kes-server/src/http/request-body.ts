@@ -8,6 +8,8 @@ const EMPTY = Buffer.alloc(0)
 /** Over HTTP/1.1, a body of at most this many bytes is read to its end rather than the connection closed. */
 const DRAINED_BYTES_MAX = 65_536
 
+const GROWN_BYTES_MIN = 16_384
+
 /** Whether the headers say that there is no body, which is not the same as a body of no bytes. */
 function hasNoBody(request: IncomingMessage | Http2Request, headers: IncomingHttpHeaders): boolean {
   if (request instanceof Http2Request) return request.hasNoBody || headers['content-length'] === '0'
@@ -31,29 +33,45 @@ export function readBody(
     return
   }
   const source = request instanceof Http2Request ? request.stream : request
-  let first: Buffer | undefined
-  let rest: Buffer[] | undefined
+  let body: Buffer = EMPTY
   let length = 0
   let isDone = false
 
   function finish(): void {
     if (isDone) return
     isDone = true
-    if (first === undefined) done(EMPTY)
-    else done(rest === undefined ? first : Buffer.concat([first, ...rest]))
+    done(body.subarray(0, length))
+  }
+
+  /** Copies what does not come in one piece, because a piece of one byte may hold on to far more. */
+  function append(chunk: Buffer): void {
+    if (length + chunk.length > body.length) {
+      const larger = Buffer.allocUnsafe(
+        Math.min(limit, Math.max(GROWN_BYTES_MIN, 2 * (length + chunk.length))),
+      )
+      body.copy(larger, 0, 0, length)
+      body = larger
+    }
+    chunk.copy(body, length)
+    length += chunk.length
   }
 
   source.on('data', (chunk: Buffer) => {
     if (isDone) return
-    const room = limit - length
-    const kept = chunk.length > room ? chunk.subarray(0, room) : chunk
-    length += chunk.length
-    if (first === undefined) first = kept
-    else if (rest === undefined) rest = [kept]
-    else rest.push(kept)
-    if (length > limit) finish()
+    const isTooLong = length + chunk.length > limit
+    const kept = isTooLong ? chunk.subarray(0, limit - length) : chunk
+    if (length > 0) append(kept)
+    else {
+      body = kept
+      length = kept.length
+    }
+    if (isTooLong) finish()
   })
-  source.on('end', finish)
+  source.on('end', () => {
+    // Node ends a stream that the client has cancelled as if its body were whole.
+    const isCancelled = request instanceof Http2Request && request.stream.closed
+    if (!isCancelled) finish()
+  })
 }
 
 /** Whether an HTTP/1.1 connection is better closed than kept for what is left of this request's body. */

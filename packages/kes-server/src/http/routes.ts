@@ -3,7 +3,7 @@
  * reply. What `/v1/api` reports is read from this table.
  */
 import { InvalidBodyError, InvalidNameError, InvalidParameterError } from '../errors.ts'
-import type { KeyRing } from '../keyring/key-ring.ts'
+import type { ChangedKeys, KeyRing } from '../keyring/key-ring.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import {
   type Identity,
@@ -33,13 +33,13 @@ import type { KeyStore } from '../store/key-store.ts'
 import { type FieldKind, type Fields, MalformedBodyError, parseFields } from './json-body.ts'
 import { bytesReply, jsonReply } from './json-reply.ts'
 
-/** What operations work on. A reload replaces members; a request reads them once it is authorized. */
+/** What operations work on. */
 export interface Services {
-  ring: KeyRing
-  store: KeyStore
-  policies: PolicySet
-  origin: Origin
-  overrides: ReadonlyMap<string, ApiOverride>
+  readonly ring: KeyRing
+  readonly store: KeyStore
+  readonly policies: PolicySet
+  readonly origin: Origin
+  readonly overrides: ReadonlyMap<string, ApiOverride>
   readonly metrics: Metrics
   readonly version: Version
 }
@@ -174,6 +174,7 @@ export const APIS: readonly Api[] = [
     path: '/v1/key/delete/',
     run({ ring, policies }, call) {
       const name = parseKeyName(call.argument)
+      refuseWaitingPeriod(call.query)
       deleteKey(ring, name, callerOf(policies, call))
       return empty(`secret key '${name}' deleted`)
     },
@@ -316,6 +317,13 @@ function parseFlag(query: URLSearchParams, name: string): boolean {
   throw new InvalidParameterError(name, value, 'true or false')
 }
 
+/** Who asks for a waiting period must not get an erasure at once. */
+function refuseWaitingPeriod(query: URLSearchParams): void {
+  const after = query.get('after')
+  if (after !== null)
+    throw new InvalidParameterError('after', after, 'none: deletion has no waiting period here')
+}
+
 function parseBody<Shape extends Record<string, FieldKind>>(
   body: Buffer | undefined,
   shape: Shape,
@@ -341,7 +349,7 @@ type ChangeAll = (
   prefix: string,
   caller: Caller,
   mayChange: (name: KeyName) => boolean,
-) => { readonly matched: number; readonly changed: number }
+) => ChangedKeys
 
 /** One name, or a pattern that ends in `*`: then each of its keys needs the caller's right to change it. */
 function changeState(
@@ -361,8 +369,12 @@ function changeState(
   const path = `/v1/key/${verb}/`
   const isOpen = overrides.get(path)?.skipAuth === true
   const mayChange = (name: KeyName) => isOpen || policies.isAllowed(call.identity, `${path}${name}`)
-  const { matched, changed } = changeAll(ring, prefix, caller, mayChange)
-  return json(`${changed} of ${matched} secret keys of '${call.argument}' ${verb}d`, { matched, changed })
+  const { matched, changed, damaged } = changeAll(ring, prefix, caller, mayChange)
+  return json(`${changed} of ${matched} secret keys of '${call.argument}' ${verb}d`, {
+    matched,
+    changed,
+    ...(damaged === 0 ? {} : { damaged }),
+  })
 }
 
 function parsePatternPrefix(pattern: string): string {

@@ -209,7 +209,11 @@ describe('many keys at once', () => {
 
   test('are disabled by prefix, and the others are not', () => {
     const ring = ringOf(names)
-    expect(ring.setStateOfAll('a-', 'disabled', 'bob', () => true)).toEqual({ matched: 2, changed: 2 })
+    expect(ring.setStateOfAll('a-', 'disabled', 'bob', () => true)).toEqual({
+      matched: 2,
+      changed: 2,
+      damaged: 0,
+    })
     expect(names.map((name) => ring.describe(name).state)).toEqual([
       'enabled',
       'disabled',
@@ -223,6 +227,26 @@ describe('many keys at once', () => {
     expect(() => ring.setStateOfAll('', 'disabled', 'bob', (name) => name !== 'b')).toThrow(NotAllowedError)
     expect(names.map((name) => ring.describe(name).state)).toEqual(Array(4).fill('enabled'))
     expect(ring.use(parseKeyName('a'))).toBeDefined()
+  })
+
+  test('are disabled although the record of one of them is damaged', () => {
+    const { ring, store } = newRing()
+    for (const name of names) ring.create(name, 'alice')
+    const broken = parseKeyName('a')
+    const row = store.read(broken)
+    if (row === undefined) throw new Error('the key is not there')
+    store.replace({ ...row, sealed: row.sealed.slice(1) }, row.revision)
+    expect(ring.setStateOfAll('', 'disabled', 'bob', () => true)).toEqual({
+      matched: 4,
+      changed: 4,
+      damaged: 0,
+    })
+    expect(ring.setStateOfAll('', 'enabled', 'bob', () => true)).toEqual({
+      matched: 4,
+      changed: 3,
+      damaged: 1,
+    })
+    expect(ring.describe(broken).state).toBe('disabled')
   })
 
   test('are listed in the order of their bytes, page by page', () => {

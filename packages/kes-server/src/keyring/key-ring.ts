@@ -64,6 +64,15 @@ interface CachedKey extends ExternalKey {
   wasUsed: boolean
 }
 
+/** What became of the keys that a pattern names. */
+export interface ChangedKeys {
+  readonly matched: number
+  /** Those that had the other state before. */
+  readonly changed: number
+  /** Those whose record is damaged. */
+  readonly damaged: number
+}
+
 export interface KeyRingOptions {
   /** Whether the name of an erased key stays taken. */
   readonly erasedNames: 'reserved' | 'free'
@@ -72,7 +81,7 @@ export interface KeyRingOptions {
 export class KeyRing {
   readonly #store: KeyStore
   readonly #seal: Seal
-  #options: KeyRingOptions
+  readonly #options: KeyRingOptions
   readonly #cache = new Map<KeyName, CachedKey>()
   #seenChanges: number
   #hasLookedThisTurn = false
@@ -85,10 +94,6 @@ export class KeyRing {
     this.#seal = seal
     this.#options = options
     this.#seenChanges = store.foreignChanges()
-  }
-
-  setOptions(options: KeyRingOptions): void {
-    this.#options = options
   }
 
   /**
@@ -171,7 +176,9 @@ export class KeyRing {
   }
 
   /**
-   * Locks or resumes every key whose name starts with `prefix`, in one transaction: all of them or none.
+   * Locks or resumes every key whose name starts with `prefix`, in one transaction: all of them or none. A key whose
+   * record is damaged can't be used in any state; it is counted and left as it is, so that it does not keep the
+   * others from being locked.
    *
    * @param mayChange - asked for each name; one refusal undoes the whole call.
    * @throws {@link NotAllowedError} (403)
@@ -181,19 +188,25 @@ export class KeyRing {
     state: KeyState,
     by: string,
     mayChange: (name: KeyName) => boolean,
-  ): { readonly matched: number; readonly changed: number } {
+  ): ChangedKeys {
     const names: KeyName[] = []
+    let changed = 0
+    let damaged = 0
     try {
-      const changed = this.#store.transaction(() => {
-        let count = 0
+      this.#store.transaction(() => {
         for (const name of this.#allNames(prefix)) {
-          if (!mayChange(name)) throw new NotAllowedError({ detail: `the pattern includes the key '${name}'` })
+          if (!mayChange(name))
+            throw new NotAllowedError({ detail: `the pattern includes the key '${name}'` })
           names.push(name)
-          if (this.#setState(name, state, by)) count += 1
+          try {
+            if (this.#setState(name, state, by)) changed += 1
+          } catch (error) {
+            if (!(error instanceof RecordDamagedError)) throw error
+            damaged += 1
+          }
         }
-        return count
       })
-      return { matched: names.length, changed }
+      return { matched: names.length, changed, damaged }
     } finally {
       for (const name of names) this.#forget(name)
     }
@@ -298,12 +311,13 @@ export class KeyRing {
    */
   #forgetIfChanged(): void {
     if (this.#hasLookedThisTurn) return
+    const changes = this.#store.foreignChanges()
+    if (changes !== this.#seenChanges) {
+      this.forgetAll()
+      this.#seenChanges = changes
+    }
     this.#hasLookedThisTurn = true
     setImmediate(this.#endTurn)
-    const changes = this.#store.foreignChanges()
-    if (changes === this.#seenChanges) return
-    this.forgetAll()
-    this.#seenChanges = changes
   }
 
   #readTrusted(name: KeyName): KeyRow {

@@ -34,17 +34,13 @@ export function createLogger(destination: DestinationStream): Logger {
 export class ErrorLog {
   readonly stream: Broadcast
   readonly #logger: Logger
-  #level: number
+  readonly #level: number
 
   /** @param level - events below it are dropped, on stderr and in the stream alike. */
   constructor(logger: Logger, level: number, onSent: () => void) {
     this.#logger = logger
     this.#level = level
     this.stream = new Broadcast(onSent)
-  }
-
-  setLevel(level: number): void {
-    this.#level = level
   }
 
   error(message: string, request?: LoggedRequest): void {

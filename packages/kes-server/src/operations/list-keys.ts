@@ -27,7 +27,11 @@ export function parseListArgument(text: string): ListArgument {
   const prefix = text.slice(0, star)
   const after = text.slice(star + 1)
   if (!isName(after)) throw new InvalidPatternError(text)
-  return { prefix: parseListPrefix(`${prefix}*`), after }
+  try {
+    return { prefix: parseListPrefix(`${prefix}*`), after }
+  } catch {
+    throw new InvalidPatternError(text)
+  }
 }
 
 function continueAt(prefix: string, last: string | undefined, isWhole: boolean) {

@@ -7,9 +7,27 @@ interface Block {
   readonly rollback: readonly Database.Statement<[]>[]
 }
 
-export type Statements = ReturnType<typeof prepareStatements>
+type Statement<Parameters extends unknown[]> = Database.Statement<Parameters>
 
-export function prepareStatements(db: Database.Database) {
+export interface Statements {
+  readonly TRANSACTION: Block
+  readonly SAVEPOINT: Block
+  readonly has: Statement<[string]>
+  readonly read: Statement<[string]>
+  readonly insert: Statement<unknown[]>
+  readonly replace: Statement<unknown[]>
+  readonly erase: Statement<[string]>
+  readonly namesFrom: Statement<[string, string, number]>
+  readonly namesAfter: Statement<[string, string, number]>
+  readonly count: Statement<[]>
+  readonly readErased: Statement<[string]>
+  readonly insertErased: Statement<unknown[]>
+  readonly dropErased: Statement<[string]>
+  readonly dataVersion: Statement<[]>
+  readonly probe: Statement<[]>
+}
+
+export function prepareStatements(db: Database.Database): Statements {
   const transaction: Block = {
     begin: db.prepare('BEGIN IMMEDIATE'), // A deferred one could fail after its first read.
     commit: db.prepare('COMMIT'),

@@ -79,7 +79,7 @@ export class Http2Response {
     if (this.stream.destroyed) return this
     if (!this.headersSent) this.writeHead(this.statusCode)
     this.writableEnded = true
-    this.stream.end(this.stream.headRequest ? undefined : chunk)
+    if (!this.stream.writableEnded) this.stream.end(chunk)
     return this
   }
 

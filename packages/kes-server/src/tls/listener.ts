@@ -4,9 +4,10 @@
  * `node:https` accepts the connections and serves HTTP/1.1; a connection that negotiated `h2` is handed to
  * `node:http2` instead. Nothing here decides what a client may do: {@link peerOf} only says who it is.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingMessage, METHODS, type ServerResponse } from 'node:http'
 import { performServerHandshake, type ServerHttp2Session } from 'node:http2'
 import { createServer, type Server } from 'node:https'
+import type { Socket } from 'node:net'
 import { getCACertificates, type TLSSocket } from 'node:tls'
 import { CertificateRequiredError, KesError } from '../errors.ts'
 import { clientIdentity } from '../identity/identity.ts'
@@ -59,6 +60,9 @@ export interface ListenerOptions {
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
 
+/** Those that `node:http` reads; over HTTP/1.1 it answers 400 to all others, and over HTTP/2 so do we. */
+const KNOWN_METHODS: ReadonlySet<string> = new Set(METHODS)
+
 const peers = new WeakMap<object, Peer>()
 
 /** The peer of a connection that the listener accepted. */
@@ -70,8 +74,6 @@ export function peerOf(socket: object): Peer {
 
 export interface Listener {
   readonly server: Server
-  /** New handshakes use the new credentials and mode; connections that exist go on. */
-  readonly reload: (options: Pick<ListenerOptions, 'credentials' | 'clientCertificates'>) => void
   /** Refuses new connections and requests; connections close once their requests have ended. */
   readonly stopAccepting: () => void
   /** Closes whatever is still open. */
@@ -79,8 +81,8 @@ export interface Listener {
 }
 
 export function createListener(options: ListenerOptions, handler: RequestHandler): Listener {
-  let mode = options.clientCertificates
-  const sockets = new Set<TLSSocket>()
+  /** Of TCP, because some never get through their handshake. */
+  const connections = new Set<Socket>()
   const sessions = new Set<ServerHttp2Session>()
   const server = createServer(
     {
@@ -105,15 +107,17 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
   const [serveHttp1] = server.listeners('secureConnection')
   if (serveHttp1 === undefined) throw new Error('node:https has no listener for secure connections')
   server.removeAllListeners('secureConnection')
+  server.on('connection', (connection) => {
+    connections.add(connection)
+    connection.once('close', () => connections.delete(connection))
+  })
   server.on('secureConnection', (socket) => {
-    const refusal = refusalOf(socket, mode)
+    const refusal = refusalOf(socket, options.clientCertificates)
     if (refusal !== undefined) {
       options.onNotice(`http: TLS handshake error from ${addressOf(socket)}: ${refusal}`)
       socket.destroy()
       return
     }
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
     peers.set(socket, describePeer(socket))
     if (socket.alpnProtocol === 'h2') serveHttp2(socket, sessions, handler)
     else serveHttp1.call(server, socket)
@@ -124,10 +128,6 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
 
   return {
     server,
-    reload(changed) {
-      mode = changed.clientCertificates
-      server.setSecureContext(contextOptions(changed))
-    },
     stopAccepting() {
       server.close()
       server.closeIdleConnections()
@@ -135,7 +135,7 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
     },
     destroyConnections() {
       for (const session of sessions) session.destroy()
-      for (const socket of sockets) socket.destroy()
+      for (const connection of connections) connection.destroy()
     },
   }
 }
@@ -203,6 +203,10 @@ function serveHttp2(socket: TLSSocket, sessions: Set<ServerHttp2Session>, handle
     // A stream that the client resets ends; what it was answered is in the audit log.
     stream.on('error', () => stream.destroy())
     const request = new Http2Request(stream, headers, socket)
+    if (!KNOWN_METHODS.has(request.method)) {
+      stream.respond({ ':status': 400 }, { endStream: true })
+      return
+    }
     const response = new Http2Response(stream)
     // fastify and this server touch only what the two adapters have.
     handler(request as unknown as IncomingMessage, response as unknown as ServerResponse)

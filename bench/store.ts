@@ -1,0 +1,171 @@
+/** How does the store grow? Opening, listing and changing keys with few and many of them. */
+import { randomBytes } from 'node:crypto'
+import { existsSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { KeyRing } from '../packages/kes-server/src/keyring/key-ring.ts'
+import { parseKeyName } from '../packages/kes-server/src/names.ts'
+import { listKeyDetails, listKeys } from '../packages/kes-server/src/operations/list-keys.ts'
+import { Seal } from '../packages/kes-server/src/seal/seal.ts'
+import { SqliteStore } from '../packages/kes-server/src/store/sqlite-store.ts'
+import { TemporaryFolder } from './cleanup.ts'
+import { type Program, parseCount } from './program.ts'
+import { type Latency, latencyOf, millisOf } from './stopwatch.ts'
+import { formatMegabytes, formatNumber, formatTable } from './table.ts'
+
+const DEFAULT_SIZES = '1,10000,100000'
+const FIRST_PAGE = { prefix: '', after: undefined }
+const BY = '0'.repeat(64)
+
+const HELP = `npm run bench -- store [options]
+
+How does the store grow? Makes a SQLite store of each size and prints how long it takes to open and unseal it, to list
+the first page of names (12,000) and of details (1,000), and to create, disable, enable and erase a key. Each of these
+four waits until the disk has it, so they say as much of the disk as of the store.
+
+  --sizes LIST     keys in the store                        (default: ${DEFAULT_SIZES})
+  --changes N      of each kind, one after the other        (default: 200)
+  --folder DIR     on the disk to look at                   (default: the system's for temporary files)
+  --json           one JSON line a size instead of tables
+`
+
+interface Options {
+  readonly sizes: readonly number[]
+  readonly changes: number
+  readonly folder: string | undefined
+  readonly isJson: boolean
+}
+
+interface Measurement {
+  readonly keys: number
+  /** With SQLite's own look at its integrity. */
+  readonly openMs: number
+  readonly unsealMs: number
+  readonly listNamesMs: number
+  readonly listDetailsMs: number
+  readonly create: Latency
+  readonly disable: Latency
+  readonly enable: Latency
+  readonly erase: Latency
+  readonly fileBytes: number
+}
+
+function parseOptions(args: readonly string[]): Options | undefined {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      sizes: { type: 'string', default: DEFAULT_SIZES },
+      changes: { type: 'string', default: '200' },
+      folder: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help) return undefined
+  return {
+    sizes: values.sizes.split(',').map((text) => parseCount('sizes', text)),
+    changes: parseCount('changes', values.changes),
+    folder: values.folder,
+    isJson: values.json,
+  }
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  const options = parseOptions(args)
+  if (options === undefined) {
+    process.stdout.write(HELP)
+    return 0
+  }
+  const results = options.sizes.map((keys) => measure(keys, options))
+  process.stdout.write(
+    options.isJson ? results.map((result) => `${JSON.stringify(result)}\n`).join('') : tables(results),
+  )
+  return 0
+}
+
+function measure(keys: number, { changes, folder: parent }: Options): Measurement {
+  using folder = new TemporaryFolder(parent)
+  const path = join(folder.path, 'kes.db')
+  const keyFile = randomBytes(32)
+  fill(path, keyFile, keys)
+  const fileBytes = statSync(path).size + (existsSync(`${path}-wal`) ? statSync(`${path}-wal`).size : 0)
+
+  let store: SqliteStore | undefined
+  let seal: Seal | undefined
+  try {
+    const openMs = millisOf(() => {
+      store = SqliteStore.open(path)
+    })
+    const opened = defined(store)
+    const unsealMs = millisOf(() => {
+      seal = Seal.open(opened, { kind: 'key file', bytes: Buffer.from(keyFile) })
+    })
+    const ring = new KeyRing(opened, defined(seal), { erasedNames: 'reserved' })
+    const listNamesMs = millisOf(() => JSON.stringify(listKeys(ring, FIRST_PAGE)))
+    const listDetailsMs = millisOf(() => JSON.stringify(listKeyDetails(ring, FIRST_PAGE)))
+    const name = (number: number) => parseKeyName(`changed-${number}`)
+    return {
+      keys,
+      openMs,
+      unsealMs,
+      listNamesMs,
+      listDetailsMs,
+      create: latencyOf(changes, (number) => ring.create(name(number), BY)),
+      disable: latencyOf(changes, (number) => ring.setState(name(number), 'disabled', BY)),
+      enable: latencyOf(changes, (number) => ring.setState(name(number), 'enabled', BY)),
+      erase: latencyOf(changes, (number) => ring.erase(name(number), BY)),
+      fileBytes,
+    }
+  } finally {
+    seal?.destroy()
+    store?.close()
+  }
+}
+
+function fill(path: string, keyFile: Buffer, keys: number): void {
+  const store = SqliteStore.open(path)
+  try {
+    const seal = Seal.create(store, { kind: 'key file', bytes: Buffer.from(keyFile) })
+    const ring = new KeyRing(store, seal, { erasedNames: 'reserved' })
+    store.transaction(() => {
+      for (let number = 0; number < keys; number += 1) ring.create(parseKeyName(`key-${number}`), BY)
+    })
+    seal.destroy()
+  } finally {
+    store.close()
+  }
+}
+
+function defined<Value>(value: Value | undefined): Value {
+  if (value === undefined) throw new TypeError('not opened')
+  return value
+}
+
+function tables(results: readonly Measurement[]): string {
+  const whole = formatTable(
+    ['keys', 'open ms', 'unseal ms', 'list names ms', 'list details ms', 'file MB'],
+    results.map((result) => [
+      String(result.keys),
+      formatNumber(result.openMs),
+      formatNumber(result.unsealMs),
+      formatNumber(result.listNamesMs),
+      formatNumber(result.listDetailsMs),
+      formatMegabytes(result.fileBytes),
+    ]),
+  )
+  const pair = ({ p50Ms, p99Ms }: Latency): string => `${formatNumber(p50Ms)} / ${formatNumber(p99Ms)}`
+  const changes = formatTable(
+    ['keys; p50 / p99 of each', 'create ms', 'disable ms', 'enable ms', 'erase ms'],
+    results.map(({ keys, create, disable, enable, erase }) => [
+      String(keys),
+      ...[create, disable, enable, erase].map(pair),
+    ]),
+  )
+  return `${whole}\n${changes}`
+}
+
+export const storeProgram: Program = {
+  question: 'How does the store grow? Opening, listing and changing keys with 1, 10,000 and 100,000 of them.',
+  help: HELP,
+  run,
+}

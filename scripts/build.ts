@@ -1,0 +1,21 @@
+// `npm run build`: the packages as they are published, compiled to JavaScript with declarations in `dist/`.
+import { spawnSync } from 'node:child_process'
+import { chmodSync, copyFileSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
+/** In the order of their dependencies. */
+const PACKAGES = ['kms-client', 'kes-server']
+
+for (const name of PACKAGES) {
+  const folder = join(ROOT, 'packages', name)
+  rmSync(join(folder, 'dist'), { recursive: true, force: true })
+  const { status } = spawnSync('tsc', ['--project', join(folder, 'tsconfig.build.json')], {
+    stdio: 'inherit',
+  })
+  if (status !== 0) process.exit(1)
+  copyFileSync(join(ROOT, 'LICENSE'), join(folder, 'LICENSE'))
+  console.log(`packages/${name}/dist`)
+}
+chmodSync(join(ROOT, 'packages/kes-server/dist/main.js'), 0o755)
