@@ -168,6 +168,7 @@ export async function createApp({
     exchanges.add(exchange)
     reply.raw.on('close', () => {
       exchanges.remove(exchange)
+      letGo(raw)
       if (exchange.isCounted) services.metrics.requestEnded()
     })
     return exchange
@@ -346,6 +347,16 @@ const NO_CALL: Call = { argument: '', query: EMPTY_QUERY, accept: '', body: unde
 
 function loggedRequest({ raw, path, peer }: Exchange): LoggedRequest {
   return { method: raw.method ?? '', path, ip: peer.ip, identity: peer.identity }
+}
+
+/**
+ * Cuts a finished request off from all that was made to answer it. Node's native side holds on to streams and
+ * requests until V8's next full collection; with their listeners they would keep everything else alive, too, and
+ * the collector would copy it around (a sixth of all CPU time under load).
+ */
+function letGo(raw: IncomingMessage | Http2Request): void {
+  if (raw instanceof Http2Request) raw.stream.removeAllListeners()
+  else if (raw.complete) raw.removeAllListeners()
 }
 
 /** Ends what a client does not read: over HTTP/2 its stream, over HTTP/1.1 its connection. */

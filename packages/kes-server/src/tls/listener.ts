@@ -4,6 +4,7 @@
  * `node:https` accepts the connections and serves HTTP/1.1; a connection that negotiated `h2` is handed to
  * `node:http2` instead. Nothing here decides what a client may do: {@link peerOf} only says who it is.
  */
+import { constants } from 'node:crypto'
 import { type IncomingMessage, METHODS, type ServerResponse } from 'node:http'
 import { performServerHandshake, type ServerHttp2Session } from 'node:http2'
 import { createServer, type Server } from 'node:https'
@@ -90,6 +91,8 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
       minVersion: 'TLSv1.2',
       ciphers: CIPHERS,
       honorCipherOrder: true,
+      // Who a client is, is asked once a connection.
+      secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
       ALPNProtocols: ['h2', 'http/1.1'],
       requestCert: true,
       // Decided below, so that a certificate that nobody verifies may be expired or self-signed.
