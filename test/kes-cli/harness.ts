@@ -196,7 +196,7 @@ export class FakeKes implements Client {
     throw new IdentityNotFoundError(404, 'identity does not exist', 'IdentityNotFound')
   }
 
-  async describeSelf() {
+  async describeSelf(): ReturnType<Client['describeSelf']> {
     return {
       identity: IDENTITY,
       ...(await this.describeIdentity(IDENTITY)),

@@ -48,9 +48,14 @@ const NETWORK_TEXTS: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'i/o timeout',
 }
 
-/** @param identity - the caller's own. */
-export function explainError(error: unknown, call: ApiCall, identity: string): CliError {
-  const { text, hints } = describe(error, call, identity)
+/** Who called, and what is known of why he was refused. */
+export interface Refused {
+  readonly identity: string
+  readonly decision?: string | undefined
+}
+
+export function explainError(error: unknown, call: ApiCall, refused: Refused): CliError {
+  const { text, hints } = describe(error, call, refused)
   return new CliError(call.failure === undefined ? text : `${call.failure}: ${text}`, hints)
 }
 
@@ -59,8 +64,8 @@ interface Explanation {
   readonly hints: readonly string[]
 }
 
-function describe(error: unknown, call: ApiCall, identity: string): Explanation {
-  if (error instanceof KesApiError) return { text: error.message, hints: hintsFor(error, call, identity) }
+function describe(error: unknown, call: ApiCall, refused: Refused): Explanation {
+  if (error instanceof KesApiError) return { text: error.message, hints: hintsFor(error, call, refused) }
   if (error instanceof KesTimeoutError) {
     const text = `${goRequest(error.endpoint, call)}: context deadline exceeded`
     return { text: `kes: connection error: ${text}`, hints: [error.message] }
@@ -97,7 +102,7 @@ function describeConnection(error: KesConnectionError, call: ApiCall): Explanati
   return { text: `kes: connection error: ${request}: ${reason}`, hints: [advice] }
 }
 
-function hintsFor(error: KesApiError, { path }: ApiCall, identity: string): string[] {
+function hintsFor(error: KesApiError, { path }: ApiCall, { identity, decision }: Refused): string[] {
   const name = path.slice(path.lastIndexOf('/') + 1)
   if (error instanceof KeyDisabledError) {
     return [`The key "${name}" is disabled. To enable it: kes key enable ${name}`]
@@ -105,7 +110,8 @@ function hintsFor(error: KesApiError, { path }: ApiCall, identity: string): stri
   if (error.code === 'KeyPendingDeletion')
     return [`The key "${name}" is disabled: it waits for its deletion.`]
   if (error instanceof NotAllowedError) {
-    return [`The identity ${identity} was refused ${path}: no policy allows it, or one denies it.`]
+    const reason = decision ?? 'no policy allows it, or one denies it'
+    return [`The identity ${identity} was refused ${path}: ${reason}.`]
   }
   if (error instanceof KeyNameReservedError) {
     const reuse = `the admin can make a new key of this name, which opens nothing old: kes key create --reuse ${name}`

@@ -234,8 +234,19 @@ describe('hints follow the line that scripts know', () => {
     const kes = failing('deleteKey', new NotAllowedError(403, NOT_ALLOWED, 'NotAllowed'))
     expect((await runKes('key rm a', { kes })).stderr).toBe(
       `Error: failed to remove key "a": ${NOT_ALLOWED}\n` +
-        `Hint: The identity ${IDENTITY} was refused /v1/key/delete/a: no policy allows it, or one denies it.\n`,
+        `Hint: The identity ${IDENTITY} was refused /v1/key/delete/a: no rule of its policy 'my-app' allows it.\n`,
     )
+  })
+
+  test.each([
+    ['the rule that denies it', { deny: ['/v1/key/*'] }, "rule '/v1/key/*' of its policy 'my-app' denies it"],
+    ['nothing more where the rules allow it', { allow: ['/v1/*'] }, 'no policy allows it, or one denies it'],
+    ['nothing more where the server does not tell', undefined, 'no policy allows it, or one denies it'],
+  ])('a refusal names %s', async (_, rules, reason) => {
+    const kes = failing('deleteKey', new NotAllowedError(403, NOT_ALLOWED, 'NotAllowed'))
+    const self = { ...(await new FakeKes().describeSelf()), ...rules }
+    kes.describeSelf = () => (rules === undefined ? Promise.reject(new Error('no')) : Promise.resolve(self))
+    expect((await runKes('key rm a', { kes })).stderr).toContain(`was refused /v1/key/delete/a: ${reason}.\n`)
   })
 
   test('a reserved name: how to take it again', async () => {

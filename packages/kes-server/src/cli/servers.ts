@@ -1,5 +1,14 @@
 /** Calls to the servers of the environment's list: the first that can answer does. */
-import { KesApiError, type KesClientOptions, KesConnectionError, KesTimeoutError } from '@latchkey/kms-client'
+import {
+  IdentityNotFoundError,
+  KesApiError,
+  type KesClientOptions,
+  KesConnectionError,
+  KesTimeoutError,
+  NotAllowedError,
+} from '@latchkey/kms-client'
+import { parsePolicyName } from '../names.ts'
+import { Policy } from '../policy/policy.ts'
 import type { ClientFlags } from './command.ts'
 import { readCredentials } from './credentials.ts'
 import { DEFAULT_SERVER, lookUp, parseServers } from './environment.ts'
@@ -7,6 +16,9 @@ import { type ApiCall, explainError } from './explain-error.ts'
 import { readTextFiles } from './file.ts'
 import type { Client, Io } from './io.ts'
 import { CliError, Exit } from './outcome.ts'
+
+/** For a question that only makes a message better. */
+const ASK_TIMEOUT_MS = 3_000
 
 /** Flags of `kes ls` alone. */
 export interface ServerFlags extends ClientFlags {
@@ -58,21 +70,44 @@ export class Servers {
    */
   async call<Result>(call: ApiCall, run: Run<Result>): Promise<Result> {
     let problem: unknown
+    let refusedBy: Client | undefined
     for (const { endpoint, client } of this.#servers) {
       try {
         return await run(client, { signal: this.#signal }, endpoint)
       } catch (error) {
         if (this.#signal.aborted) throw new Exit(1)
         problem = error
+        refusedBy = isPolicyRefusal(error) ? client : undefined
         if (!mayAnotherServerDo(error)) break
       }
     }
-    throw explainError(problem, call, this.identity)
+    const decision = refusedBy && (await this.#explainRefusal(refusedBy, call.path))
+    throw explainError(problem, call, { identity: this.identity, decision })
+  }
+
+  /** Which policy the caller has, and which of its rules decided; only Latchkey tells everybody his own. */
+  async #explainRefusal(client: Client, path: string): Promise<string | undefined> {
+    try {
+      const { policy, allow, deny } = await client.describeSelf({
+        signal: this.#signal,
+        timeoutMs: ASK_TIMEOUT_MS,
+      })
+      if (policy === undefined) return undefined
+      const { kind, rule } = new Policy(parsePolicyName(policy), allow, deny).decide(path)
+      if (kind === 'deny') return `rule '${rule}' of its policy '${policy}' denies it`
+      return kind === 'none' ? `no rule of its policy '${policy}' allows it` : undefined
+    } catch (error) {
+      return error instanceof IdentityNotFoundError ? 'it has no policy' : undefined
+    }
   }
 
   async close(): Promise<void> {
     await Promise.all(this.#servers.map(({ client }) => client.close()))
   }
+}
+
+function isPolicyRefusal(error: unknown): boolean {
+  return error instanceof NotAllowedError && (error.code === undefined || error.code === 'NotAllowed')
 }
 
 /** KES tries the next server for what may be this one's fault; 501 is an answer. */
