@@ -99,3 +99,23 @@ export function parseFrames(bytes: Buffer): Frame[] {
   }
   return frames
 }
+
+/** The status of a reply, which is the first field: an entry of HPACK's static table, or a name of it with digits. */
+export function statusOf(block: Buffer): number {
+  const [first = 0] = block
+  const indexed: Record<number, number> = { 136: 200, 139: 304, 140: 400, 141: 404, 142: 500 }
+  const found = indexed[first]
+  if (found !== undefined) return found
+  const digits = block.subarray(2, 2 + ((block[1] ?? 0) & 0x7f))
+  if (((block[1] ?? 0) & 0x80) === 0) return Number(digits.toString('latin1'))
+  // Huffman codes of digits have 5 bits (0 to 2) or 6 (3 to 9).
+  let bits = [...digits].map((byte) => byte.toString(2).padStart(8, '0')).join('')
+  let text = ''
+  while (text.length < 3) {
+    const short = Number.parseInt(bits.slice(0, 5), 2)
+    const isShort = short <= 2
+    text += isShort ? short : Number.parseInt(bits.slice(0, 6), 2) - 0x19 + 3
+    bits = bits.slice(isShort ? 5 : 6)
+  }
+  return Number(text)
+}

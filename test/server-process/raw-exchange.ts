@@ -1,5 +1,4 @@
 /** Requests written byte by byte, over either version of HTTP, and what came back. */
-import { once } from 'node:events'
 import type { TLSSocket } from 'node:tls'
 import type { Credentials } from '../sandbox/certificates.ts'
 import { type Frame, FrameType, parseFrames, preface } from './http2-frames.ts'
@@ -23,7 +22,11 @@ export class RawConnection {
     })
   }
 
-  static async open(server: ServerProcess, version: Version, as?: Credentials | null): Promise<RawConnection> {
+  static async open(
+    server: ServerProcess,
+    version: Version,
+    as?: Credentials | null,
+  ): Promise<RawConnection> {
     const connection = new RawConnection(
       await server.connect({ ALPNProtocols: [version], ...(as === undefined ? {} : { as }) }),
     )
@@ -56,21 +59,25 @@ export class RawConnection {
     await this.#drained()
   }
 
-  async #drained(): Promise<void> {
-    const stop = new AbortController()
-    const { signal } = stop
-    await Promise.race([
-      once(this.socket, 'drain', { signal }),
-      once(this.socket, 'close', { signal }),
-      sleep(1_000),
-    ]).finally(() => stop.abort())
+  #drained(): Promise<void> {
+    const { socket } = this
+    return new Promise((resolve) => {
+      const timer = setTimeout(end, 1_000)
+      function end(): void {
+        clearTimeout(timer)
+        socket.off('drain', end).off('close', end)
+        resolve()
+      }
+      socket.on('drain', end).on('close', end)
+    })
   }
 
   /** Waits until the server has closed the connection or something is true. */
   async until(isReached: () => boolean = () => false, timeoutMs = 10_000): Promise<void> {
     const deadlineMs = performance.now() + timeoutMs
     while (!this.isClosed && !isReached()) {
-      if (performance.now() > deadlineMs) throw new Error(`waited in vain; received ${this.text.slice(0, 500)}`)
+      if (performance.now() > deadlineMs)
+        throw new Error(`waited in vain; received ${this.text.slice(0, 500)}`)
       await sleep(5)
     }
   }

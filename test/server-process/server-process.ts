@@ -1,40 +1,22 @@
-/** A key server as an operator runs it: a folder with its files, and a process started on them. */
+/** A key server as an operator runs it: a process of its own, started from a folder of files. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
-import { dirname, join, relative } from 'node:path'
+import { resolve } from 'node:path'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
-import { fileURLToPath } from 'node:url'
-import { authorityOf, clientOf, type Credentials, serverOf } from '../sandbox/certificates.ts'
+import type { Credentials } from '../sandbox/certificates.ts'
 import { type Connection, openConnection, type Protocol, type Reply } from '../sandbox/connection.ts'
-import { Secrets } from '../sandbox/leaks.ts'
+import type { Installation } from './installation.ts'
 
-export const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
-const MAIN = join(ROOT, 'packages/kes-server/src/main.ts')
+const MAIN = resolve(import.meta.dirname, '../../packages/kes-server/src/main.ts')
 const UP = '=> Server is up and running...\n'
 const UP_TIMEOUT_MS = 30_000
 
 /** Opens SQLite files as the store would, from where the store is. */
 export const requireOfServer = createRequire(MAIN)
-
-export interface Policy {
-  readonly allow?: readonly string[]
-  readonly deny?: readonly string[]
-  readonly identities: readonly string[]
-}
-
-export interface InstallationOptions {
-  /** Where the folder is made. Default: the system's folder for temporary files. */
-  readonly under?: string
-  readonly policies?: Readonly<Record<string, Policy>>
-  /** As in the config file, such as `1s`. */
-  readonly timeouts?: Readonly<Record<string, string>>
-  readonly keys?: readonly string[]
-}
 
 export interface Ran {
   readonly code: number | null
@@ -44,115 +26,14 @@ export interface Ran {
 }
 
 export interface RunOptions {
-  readonly env?: Readonly<Record<string, string>>
   /** Another user, which only root can take. */
   readonly uid?: number
 }
 
-/** The files of one server. */
-export class Installation implements Disposable {
-  readonly folder: string
-  readonly configFile: string
-  readonly storeFile: string
-  readonly keyFile: string
-  readonly admin: Credentials
-  /** PEM. */
-  readonly ca: string
-  readonly secrets = new Secrets()
-
-  private constructor(folder: string, admin: Credentials, ca: string) {
-    this.folder = folder
-    this.admin = admin
-    this.ca = ca
-    this.configFile = join(folder, 'kes.yml')
-    this.storeFile = join(folder, 'data', 'keys.db')
-    this.keyFile = join(folder, 'root.key')
-  }
-
-  static async make(options: InstallationOptions = {}): Promise<Installation> {
-    const admin = await clientOf('admin')
-    const server = await serverOf()
-    const { certificate } = await authorityOf('servers')
-    const folder = mkdtempSync(join(options.under ?? tmpdir(), 'latchkey-process-'))
-    const installation = new Installation(folder, admin, certificate.toString())
-    const rootKey = randomBytes(32)
-    installation.write('server.key', server.key)
-    installation.write('server.crt', server.cert)
-    installation.write('root.key', rootKey)
-    installation.write('kes.yml', configText(installation, options))
-    mkdirSync(dirname(installation.storeFile), { mode: 0o700 })
-    installation.secrets.addBytes(rootKey)
-    installation.secrets.addBody(Buffer.from(server.key))
-    return installation
-  }
-
-  /** A file of this folder, readable by its owner alone. */
-  write(name: string, content: string | Buffer): string {
-    const path = join(this.folder, name)
-    writeFileSync(path, content, { mode: 0o600 })
-    return path
-  }
-
-  /** Writes the config file again, with `from` replaced. */
-  editConfig(from: string | RegExp, to: string): void {
-    const before = readFileSync(this.configFile, 'utf8')
-    const after = before.replace(from, to)
-    if (after === before) throw new Error(`the config has no ${from}`)
-    this.write('kes.yml', after)
-  }
-
-  /** The content of the folder: a digest of each file by its name. */
-  digests(): Record<string, string> {
-    return Object.fromEntries(
-      readdirSync(this.folder, { recursive: true, withFileTypes: true })
-        .filter((entry) => !entry.isDirectory())
-        .map((entry) => join(entry.parentPath, entry.name))
-        .map((path) => [relative(this.folder, path), createHash('sha256').update(readFileSync(path)).digest('hex')]),
-    )
-  }
-
-  /** Permissions of the files of a folder in this one. */
-  modes(folder: string): Record<string, number> {
-    const path = join(this.folder, folder)
-    return Object.fromEntries(readdirSync(path).map((name) => [name, statSync(join(path, name)).mode & 0o777]))
-  }
-
-  start(args: readonly string[] = ['--config', this.configFile], options: RunOptions = {}): Promise<ServerProcess> {
-    return ServerProcess.start(this, ['server', ...args], options)
-  }
-
-  /** Runs `kes server` to its end, as a start that fails does. */
-  run(args: readonly string[] = ['--config', this.configFile], options: RunOptions = {}): Promise<Ran> {
-    return runKes(['server', ...args], options)
-  }
-
-  [Symbol.dispose](): void {
-    rmSync(this.folder, { recursive: true })
-  }
-}
-
-function configText({ storeFile, keyFile, folder, admin }: Installation, options: InstallationOptions): string {
-  const { policies = {}, timeouts = {}, keys = [] } = options
-  return `${JSON.stringify(
-    {
-      version: 'v1',
-      address: '127.0.0.1:0',
-      admin: { identity: admin.identity },
-      tls: { key: join(folder, 'server.key'), cert: join(folder, 'server.crt') },
-      api: Object.fromEntries(Object.entries(timeouts).map(([path, timeout]) => [path, { timeout }])),
-      policy: policies,
-      keys: keys.map((name) => ({ name })),
-      keystore: { sqlite: { path: storeFile, key_file: keyFile } },
-    },
-    undefined,
-    2,
-  )}\n`
-}
-
-function spawnKes(args: readonly string[], { env = {}, uid }: RunOptions): ChildProcess & { stdout: object } {
+function spawnKes(args: readonly string[], { uid }: RunOptions): ChildProcess {
   return spawn(process.execPath, [MAIN, ...args], {
     cwd: tmpdir(),
-    env: { PATH: process.env['PATH'], ...env },
+    env: { PATH: process.env.PATH },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(uid === undefined ? {} : { uid, gid: uid }),
   })
@@ -210,7 +91,11 @@ export class ServerProcess implements AsyncDisposable {
     this.#installation = installation
   }
 
-  static async start(installation: Installation, args: readonly string[], options: RunOptions): Promise<ServerProcess> {
+  static async start(
+    installation: Installation,
+    args: readonly string[],
+    options: RunOptions,
+  ): Promise<ServerProcess> {
     const child = spawnKes(args, options)
     const output = gather(child)
     const ended: ServerProcess['ended'] = once(child, 'close').then(([code, signal]) => ({ code, signal }))
@@ -253,7 +138,9 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   /** Stops the process, and finds secrets in what it wrote. */
-  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+  async stop(
+    signal: NodeJS.Signals = 'SIGTERM',
+  ): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
     this.closeConnections()
     this.kill(signal)
     const end = await this.ended
@@ -322,7 +209,12 @@ export class ServerProcess implements AsyncDisposable {
 
 export interface AuditLine {
   readonly msg: string
-  readonly req: { readonly method: string; readonly path: string; readonly ip: string; readonly identity: string }
+  readonly req: {
+    readonly method: string
+    readonly path: string
+    readonly ip: string
+    readonly identity: string
+  }
   readonly res: { readonly code: number; readonly time: string }
 }
 
@@ -339,6 +231,12 @@ function connected<S extends Socket>(socket: S, event: string): Promise<S> {
       resolve(socket)
     })
   })
+}
+
+/** Resolves when the connection is closed, in whatever way. */
+export function closed(socket: Socket): Promise<void> {
+  if (socket.closed) return Promise.resolve()
+  return new Promise((resolve) => socket.resume().once('close', () => resolve()))
 }
 
 export function sleep(ms: number): Promise<void> {

@@ -1,9 +1,11 @@
 /** Opens the key store that the config names, and unseals it; sets up a new one. */
+import { existsSync } from 'node:fs'
 import type { KeystoreConfig, SqliteKeystore, UnsealConfig } from './config/keystore-config.ts'
 import { assertStoreSupported } from './config/supported-stores.ts'
 import { readKeyFile } from './seal/key-file.ts'
 import { readPassphraseFile } from './seal/passphrase-file.ts'
 import { Seal, type Secret } from './seal/seal.ts'
+import { assertFitPassphrase } from './seal/slots.ts'
 import { SqliteStore } from './store/sqlite-store.ts'
 
 export interface OpenStore {
@@ -30,15 +32,18 @@ export function openStore(config: KeystoreConfig): OpenStore {
 
 function openSqlite({ path, unseal, argon2 }: SqliteKeystore): OpenStore {
   const secret = readSecret(unseal)
+  const cost = {
+    memoryKiB: Math.ceil(argon2.memoryBytes / 1024),
+    passes: argon2.passes,
+    parallelism: argon2.parallelism,
+  }
+  const isNew = !existsSync(path)
+  if (isNew && secret.kind === 'passphrase') assertFitPassphrase(secret.passphrase, cost)
   const store = SqliteStore.open(path)
   try {
-    const cost = {
-      memoryKiB: Math.ceil(argon2.memoryBytes / 1024),
-      passes: argon2.passes,
-      parallelism: argon2.parallelism,
-    }
     const seal = Seal.isSetUp(store) ? Seal.open(store, secret) : Seal.create(store, secret, { cost })
-    return { store, seal, label: `SQLite: ${path}`, warnings: store.warnings }
+    const warnings = isNew ? [`a new key store was made at '${path}'`, ...store.warnings] : store.warnings
+    return { store, seal, label: `SQLite: ${path}`, warnings }
   } catch (error) {
     store.close()
     throw error

@@ -1,21 +1,29 @@
 /** Where the logs of a server go: lines for people on a terminal, JSON for everything else. */
 import pino, { type DestinationStream } from 'pino'
 
+/** Lines that nobody reads wait in memory up to so many bytes; further ones are dropped, and counted. */
+const WAITING_BYTES_MAX = { stdout: 64 * 1024 * 1024, stderr: 4 * 1024 * 1024 } as const
+
 export interface LogOutput {
   readonly destination: DestinationStream
-  /** Writes what is still held back. */
+  /** How many lines were dropped so far, because the reader of the stream has stopped reading. */
+  readonly droppedLines: () => number
+  /** Writes what is still held back, if anybody reads it. */
   readonly flush: () => void
 }
 
 /**
+ * A stream of the process as a log. A reader that has stopped, or gone, never holds up the server.
+ *
  * @param isHeld - gather lines and write them together, a little later. For the audit log, which has a line for
  *   each request; an error is worth a write of its own.
  */
 export async function logOutput(
-  descriptor: 1 | 2,
+  stream: 'stdout' | 'stderr',
   isTerminal: boolean,
   { isHeld }: { isHeld: boolean },
 ): Promise<LogOutput> {
+  const descriptor = stream === 'stdout' ? 1 : 2
   if (isTerminal) {
     const { PinoPretty } = await import('pino-pretty')
     const destination = PinoPretty({
@@ -26,18 +34,25 @@ export async function logOutput(
       hideObject: true,
       messageFormat: (line) => withoutControls(describeLine(line)),
     })
-    return { destination, flush: () => undefined }
+    return { destination, droppedLines: () => 0, flush: () => undefined }
   }
   const destination = pino.destination({
     dest: descriptor,
-    sync: !isHeld,
+    sync: false,
+    maxLength: WAITING_BYTES_MAX[stream],
     ...(isHeld ? { minLength: 4096, periodicFlush: 100 } : {}),
+  })
+  let dropped = 0
+  destination.on('drop', () => {
+    dropped += 1
   })
   // A reader that has gone (`kes server | head`) must not end the server.
   destination.on('error', () => undefined)
   return {
     destination,
+    droppedLines: () => dropped,
     flush() {
+      if (dropped > 0) return
       try {
         destination.flushSync()
       } catch {

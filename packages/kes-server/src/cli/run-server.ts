@@ -11,13 +11,15 @@ import { type KesServer, type ServerConfig, startServer } from '../server.ts'
 import type { TlsCredentials } from '../tls/credentials.ts'
 import { banner } from './banner.ts'
 import { forbidCoreDumps } from './core-dumps.ts'
-import { logOutput } from './log-output.ts'
+import { type LogOutput, logOutput } from './log-output.ts'
 
 const DEV_CERTIFICATE_DAYS = 90
 const DAY_MS = 86_400_000
 
 /** One Ctrl-C may reach the process twice: from the terminal, and from the npm that runs it. */
 const SAME_SIGNAL_MS = 500
+
+const DROPS_INTERVAL_MS = 10_000
 
 const NO_RELOAD = 'SIGHUP is ignored: restart the server to read its configuration again'
 
@@ -62,8 +64,8 @@ export async function runDevServer(addr: string | undefined): Promise<number> {
 }
 
 async function run(config: ServerConfig, describe: (server: KesServer) => string): Promise<number> {
-  const auditOutput = await logOutput(1, process.stdout.isTTY, { isHeld: true })
-  const errorOutput = await logOutput(2, process.stderr.isTTY, { isHeld: false })
+  const auditOutput = await logOutput('stdout', process.stdout.isTTY === true, { isHeld: true })
+  const errorOutput = await logOutput('stderr', process.stderr.isTTY === true, { isHeld: false })
   // Node would open its inspector, and with it every key in memory, on this signal.
   process.on('SIGUSR1', () => undefined)
   const coreDumpProblem = await forbidCoreDumps()
@@ -74,10 +76,29 @@ async function run(config: ServerConfig, describe: (server: KesServer) => string
   })
   if (coreDumpProblem !== undefined) server.warn(coreDumpProblem)
   process.stdout.write(describe(server))
+  const watch = setInterval(
+    watchForDrops(server, { audit: auditOutput, error: errorOutput }),
+    DROPS_INTERVAL_MS,
+  )
   await untilStopped(server)
+  clearInterval(watch)
   auditOutput.flush()
+  errorOutput.flush()
   process.stdout.write('\n=> Stopping server... Goodbye.\n')
   return 0
+}
+
+/** Says in the error log, once it is read again, what its reader or that of the audit log has missed. */
+function watchForDrops(server: KesServer, outputs: Readonly<Record<string, LogOutput>>): () => void {
+  const seen = new Map<string, number>()
+  return () => {
+    for (const [name, output] of Object.entries(outputs)) {
+      const dropped = output.droppedLines()
+      const missed = dropped - (seen.get(name) ?? 0)
+      if (missed > 0) server.warn(`${missed} lines of the ${name} log were dropped: nobody reads its stream`)
+      seen.set(name, dropped)
+    }
+  }
 }
 
 /** Ends with the server's clean stop; a second signal ends the process at once. */

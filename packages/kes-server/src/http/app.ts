@@ -3,6 +3,7 @@
  * answered. Each request passes the same stages in KES's order: path, method, identity, policy, body, operation.
  */
 import { type IncomingHttpHeaders, type IncomingMessage, METHODS, type Server } from 'node:http'
+import type { Socket } from 'node:net'
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import type { AuditLog } from '../audit/audit-log.ts'
 import {
@@ -97,6 +98,7 @@ export async function createApp({
       listener = createListener({ ...options, onNotice: (message) => errorLog.info(message) }, handler)
       return listener.server
     },
+    clientErrorHandler: refuseUnreadable,
     frameworkErrors(_error, request, reply) {
       const exchange = begin(request, reply)
       refuse(exchange, new InvalidPathError())
@@ -347,6 +349,22 @@ const NO_CALL: Call = { argument: '', query: EMPTY_QUERY, accept: '', body: unde
 
 function loggedRequest({ raw, path, peer }: Exchange): LoggedRequest {
   return { method: raw.method ?? '', path, ip: peer.ip, identity: peer.identity }
+}
+
+/**
+ * What is no HTTP/1.1 request gets a status and plain text, as from KES. Nothing is said to one that never came, nor
+ * where the handshake failed.
+ */
+function refuseUnreadable({ code }: NodeJS.ErrnoException, socket: Socket): void {
+  const isParseError = code?.startsWith('HPE_') === true
+  if (!isParseError || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const status = code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request'
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n${status}`,
+  )
 }
 
 /**

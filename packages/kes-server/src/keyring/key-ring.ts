@@ -150,7 +150,7 @@ export class KeyRing {
       this.#store.transaction(() => {
         if (reuse || this.#options.erasedNames === 'free') this.#store.dropErased(name)
         this.#store.insert(row)
-      })
+      }, 'create key')
     } finally {
       wipe(material)
     }

@@ -66,6 +66,19 @@ const KEY_FILE_HEADER_BYTES = 2 + SALT_BYTES
 const BOX_BYTES = ROOT_KEY_BYTES + AEAD_OVERHEAD_BYTES
 
 /**
+ * Whether a new slot may have this passphrase; to be asked before anything is written for it.
+ *
+ * @throws {@link UnfitSecretError} if it is too short or its cost is out of bounds.
+ */
+export function assertFitPassphrase(passphrase: Uint8Array, cost: PassphraseCost): void {
+  if (passphrase.length < PASSPHRASE_BYTES_MIN) {
+    throw new UnfitSecretError(`the passphrase has fewer than ${PASSPHRASE_BYTES_MIN} bytes`)
+  }
+  if (!isAllowedCost(cost))
+    throw new UnfitSecretError(`the cost of the passphrase is out of bounds: ${ALLOWED_COST}`)
+}
+
+/**
  * @param passphrase - 8 bytes or more, as UTF-8.
  * @throws {@link UnfitSecretError} if the passphrase is shorter or the cost is out of bounds.
  */
@@ -75,11 +88,7 @@ export function createPassphraseSlot(
   cost: PassphraseCost,
   facts: SlotFacts,
 ): NewSlot {
-  if (passphrase.length < PASSPHRASE_BYTES_MIN) {
-    throw new UnfitSecretError(`the passphrase has fewer than ${PASSPHRASE_BYTES_MIN} bytes`)
-  }
-  if (!isAllowedCost(cost))
-    throw new UnfitSecretError(`the cost of the passphrase is out of bounds: ${ALLOWED_COST}`)
+  assertFitPassphrase(passphrase, cost)
   const header: SlotHeader = { kind: 'passphrase', cost, salt: randomBytes(SALT_BYTES) }
   return wrap(rootKey, header, { kind: 'passphrase', passphrase }, facts)
 }

@@ -5,7 +5,7 @@
  * A store never sees a key: it neither checks a row's MAC nor opens its sealed bytes. It promises order,
  * atomicity and durability: what it has acknowledged outlives a crash, and what it has erased no reader finds again.
  */
-import { StoreError } from '../errors.ts'
+import { type StoreAction, StoreError } from '../errors.ts'
 import type { KeyName } from '../names.ts'
 
 export type KeyState = 'enabled' | 'disabled'
@@ -110,8 +110,10 @@ export interface KeyStore {
   /**
    * Runs `body` with the only right to write; all it wrote is kept, or nothing if it throws. A call inside a
    * transaction joins it: if that call throws, its own writes alone are undone.
+   *
+   * @param action - what a failure to commit is called; `change key` by default.
    */
-  transaction<T>(body: () => T): T
+  transaction<T>(body: () => T, action?: StoreAction): T
   /**
    * Changes whenever another connection, usually in another process, has committed; this store's own commits leave
    * it as it is. Ask outside a transaction.

@@ -184,8 +184,8 @@ export class SqliteStore implements KeyStore, SealStore {
     return this.#attempt('list keys', () => Number(this.#statements.count.get()))
   }
 
-  transaction<T>(body: () => T): T {
-    return this.#write('change key', body)
+  transaction<T>(body: () => T, action: StoreAction = 'change key'): T {
+    return this.#write(action, body)
   }
 
   /** `data_version` moves for other connections' commits alone. */
@@ -240,23 +240,23 @@ export class SqliteStore implements KeyStore, SealStore {
 
   /** Runs `body` as a transaction, or as a part of the one under way that fails alone. */
   #write<T>(action: StoreAction, body: () => T): T {
-    if (this.#depth > 0) return this.#attempt(action, () => this.#within('SAVEPOINT', body))
+    if (this.#depth > 0) return this.#attempt(action, () => this.#within('SAVEPOINT', action, body))
     try {
-      return this.#attempt(action, () => this.#within('TRANSACTION', body))
+      return this.#attempt(action, () => this.#within('TRANSACTION', action, body))
     } finally {
       if (this.#purge === 'due') this.purge()
     }
   }
 
-  #within<T>(kind: 'TRANSACTION' | 'SAVEPOINT', body: () => T): T {
+  #within<T>(kind: 'TRANSACTION' | 'SAVEPOINT', action: StoreAction, body: () => T): T {
     const { begin, commit, rollback } = this.#statements[kind]
-    if (kind === 'SAVEPOINT') this.#assertInTransaction()
+    if (kind === 'SAVEPOINT') this.#assertInTransaction(action)
     begin.run()
     this.#depth++
     try {
       const result = body()
       assert(!(result instanceof Promise), 'a transaction ends before a promise does')
-      this.#assertInTransaction()
+      this.#assertInTransaction(action)
       commit.run()
       return result
     } catch (error) {
@@ -268,9 +268,8 @@ export class SqliteStore implements KeyStore, SealStore {
   }
 
   /** SQLite may end a transaction by itself, on a full disk for one; the writes after that would stand alone. */
-  #assertInTransaction(): void {
-    if (!this.#db.inTransaction)
-      throw new StoreError('change key', { detail: 'SQLite has undone the transaction' })
+  #assertInTransaction(action: StoreAction): void {
+    if (!this.#db.inTransaction) throw new StoreError(action, { detail: 'SQLite has undone the transaction' })
   }
 
   #attempt<T>(action: StoreAction, body: () => T): T {
