@@ -26,9 +26,9 @@ console.log('\nTime of each part (seconds of test files, which run side by side)
 for (const [name, { files, tests, seconds }] of parts) {
   console.log(`  ${name.padEnd(8)} ${seconds.toFixed(1).padStart(7)} s   ${tests} tests in ${files} files`)
 }
-for (const { fullName } of report.testResults.flatMap((file) => file.assertionResults).filter(
-  (test) => test.status === 'pending' || test.status === 'skipped',
-)) {
+for (const { fullName } of report.testResults
+  .flatMap((file) => file.assertionResults)
+  .filter((test) => test.status === 'pending' || test.status === 'skipped')) {
   console.log(`  skipped: ${fullName}`)
 }
 
