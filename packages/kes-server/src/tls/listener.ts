@@ -35,6 +35,7 @@ const IDLE_TIMEOUT_MS = 90_000
 /** The last word on a body that nobody waits for; each API has a deadline of its own, which is shorter. */
 const REQUEST_TIMEOUT_MS = 300_000
 const HTTP2_STREAMS_MAX = 250
+const SWEEP_MS = 1_000
 
 export interface ClientCertificateMode {
   /** Close the connection of a client that shows no certificate. */
@@ -84,7 +85,7 @@ export interface Listener {
 export function createListener(options: ListenerOptions, handler: RequestHandler): Listener {
   /** Of TCP, because some never get through their handshake. */
   const connections = new Set<Socket>()
-  const sessions = new Set<ServerHttp2Session>()
+  const sessions = new Http2Sessions()
   const server = createServer(
     {
       ...contextOptions(options),
@@ -134,10 +135,10 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
     stopAccepting() {
       server.close()
       server.closeIdleConnections()
-      for (const session of sessions) session.close()
+      sessions.close()
     },
     destroyConnections() {
-      for (const session of sessions) session.destroy()
+      sessions.destroy()
       for (const connection of connections) connection.destroy()
     },
   }
@@ -182,27 +183,51 @@ function describePeer(socket: TLSSocket): Peer {
   }
 }
 
-function serveHttp2(socket: TLSSocket, sessions: Set<ServerHttp2Session>, handler: RequestHandler): void {
+/**
+ * The HTTP/2 sessions, and an end for those that nobody uses. One timer looks at all of them: Node's own timeout of
+ * a session holds on to the session, with all its buffers, long after it has closed.
+ */
+class Http2Sessions {
+  readonly #sessions = new Map<ServerHttp2Session, { lastUsedMs: number; isSilent: boolean }>()
+  readonly #timer = setInterval(() => this.#endUnused(), SWEEP_MS).unref()
+
+  add(session: ServerHttp2Session): void {
+    const use = { lastUsedMs: performance.now(), isSilent: true }
+    this.#sessions.set(session, use)
+    session.once('close', () => this.#sessions.delete(session))
+    session.on('stream', () => {
+      use.lastUsedMs = performance.now()
+      use.isSilent = false
+    })
+  }
+
+  close(): void {
+    for (const session of this.#sessions.keys()) session.close()
+  }
+
+  destroy(): void {
+    clearInterval(this.#timer)
+    for (const session of this.#sessions.keys()) session.destroy()
+  }
+
+  #endUnused(): void {
+    const now = performance.now()
+    for (const [session, { lastUsedMs, isSilent }] of this.#sessions) {
+      if (isSilent && now - lastUsedMs > HEADERS_TIMEOUT_MS) session.destroy()
+      // Takes no further requests and ends with the last that runs: a log may be silent for as long as it likes.
+      else if (now - lastUsedMs > IDLE_TIMEOUT_MS) session.close()
+    }
+  }
+}
+
+function serveHttp2(socket: TLSSocket, sessions: Http2Sessions, handler: RequestHandler): void {
   const session = performServerHandshake(socket, {
     settings: { maxConcurrentStreams: HTTP2_STREAMS_MAX },
   })
-  let isSilent = true
   sessions.add(session)
-  session.once('close', () => {
-    clearTimeout(silence)
-    sessions.delete(session)
-  })
   // A client that breaks the protocol loses its session; there is nobody to tell.
   session.on('error', () => session.destroy())
-  // Takes no further requests and ends with the last that runs: a log may be silent for as long as it likes.
-  session.setTimeout(IDLE_TIMEOUT_MS, () => session.close())
-  const silence = setTimeout(() => {
-    if (isSilent) session.destroy()
-  }, HEADERS_TIMEOUT_MS)
-  silence.unref()
-
   session.on('stream', (stream, headers) => {
-    isSilent = false
     // A stream that the client resets ends; what it was answered is in the audit log.
     stream.on('error', () => stream.destroy())
     const request = new Http2Request(stream, headers, socket)
