@@ -6,6 +6,7 @@ import type { Algorithm } from '../packages/kes-server/src/keyring/algorithm.ts'
 import { CipherKey } from '../packages/kes-server/src/keyring/ciphertext.ts'
 import { HmacKey } from '../packages/kes-server/src/keyring/hmac-key.ts'
 import { KeyRing } from '../packages/kes-server/src/keyring/key-ring.ts'
+import { openJournal } from '../packages/kes-server/src/keyring/open-journal.ts'
 import { parseIdentity, parseKeyName, parsePolicyName } from '../packages/kes-server/src/names.ts'
 import { PolicySet } from '../packages/kes-server/src/policy/policy.ts'
 import { Seal } from '../packages/kes-server/src/seal/seal.ts'
@@ -135,10 +136,10 @@ function policySteps(): Step[] {
 
 function storeSteps(store: SqliteStore): Step[] {
   const seal = Seal.create(store, { kind: 'key file', bytes: randomBytes(32) })
-  const ring = new KeyRing(store, seal, { erasedNames: 'reserved' })
+  const ring = new KeyRing(store, seal, openJournal(store, seal), { erasedNames: 'reserved' })
   const names = Array.from({ length: KEYS }, (_, number) => parseKeyName(`key-${number}`))
   store.transaction(() => {
-    for (const name of names) ring.create(name, 'bench')
+    for (const name of names) ring.create(name, { identity: 'bench', ip: '' })
   })
   let next = 0
   const name = () => {

@@ -4,6 +4,7 @@ import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { KeyRing } from '../packages/kes-server/src/keyring/key-ring.ts'
+import { openJournal } from '../packages/kes-server/src/keyring/open-journal.ts'
 import { parseKeyName } from '../packages/kes-server/src/names.ts'
 import { listKeyDetails, listKeys } from '../packages/kes-server/src/operations/list-keys.ts'
 import { Seal } from '../packages/kes-server/src/seal/seal.ts'
@@ -15,7 +16,7 @@ import { formatMegabytes, formatNumber, formatTable } from './table.ts'
 
 const DEFAULT_SIZES = '1,10000,100000'
 const FIRST_PAGE = { prefix: '', after: undefined }
-const BY = '0'.repeat(64)
+const BY = { identity: '0'.repeat(64), ip: '127.0.0.1' }
 
 const HELP = `npm run bench -- store [options]
 
@@ -100,7 +101,9 @@ function measure(keys: number, { changes, folder: parent }: Options): Measuremen
     const unsealMs = millisOf(() => {
       seal = Seal.open(opened, { kind: 'key file', bytes: Buffer.from(keyFile) })
     })
-    const ring = new KeyRing(opened, defined(seal), { erasedNames: 'reserved' })
+    const ring = new KeyRing(opened, defined(seal), openJournal(opened, defined(seal)), {
+      erasedNames: 'reserved',
+    })
     const listNamesMs = millisOf(() => JSON.stringify(listKeys(ring, FIRST_PAGE)))
     const listDetailsMs = millisOf(() => JSON.stringify(listKeyDetails(ring, FIRST_PAGE)))
     const name = (number: number) => parseKeyName(`changed-${number}`)
@@ -126,7 +129,7 @@ function fill(path: string, keyFile: Buffer, keys: number): void {
   const store = SqliteStore.open(path)
   try {
     const seal = Seal.create(store, { kind: 'key file', bytes: Buffer.from(keyFile) })
-    const ring = new KeyRing(store, seal, { erasedNames: 'reserved' })
+    const ring = new KeyRing(store, seal, openJournal(store, seal), { erasedNames: 'reserved' })
     store.transaction(() => {
       for (let number = 0; number < keys; number += 1) ring.create(parseKeyName(`key-${number}`), BY)
     })

@@ -125,6 +125,43 @@ export class FakeKes implements Client {
     if (!this.keys.delete(name)) throw keyNotFound()
   }
 
+  async deleteKeyWithReceipt(name: string) {
+    await this.deleteKey(name)
+    return { name, erasedAt: CREATED_AT, erasedBy: IDENTITY, document: `{"name":"${name}"}\n` }
+  }
+
+  async *keyHistory(name: string) {
+    this.calls.push(`history ${name}`)
+    this.#key(name)
+    yield {
+      number: 7,
+      time: CREATED_AT,
+      action: 'create',
+      name,
+      keyId: '03'.repeat(16),
+      algorithm: 'AES256',
+      state: 'enabled',
+      revision: 1,
+      identity: IDENTITY,
+      ip: '192.0.2.1',
+      createdAt: CREATED_AT,
+      createdBy: IDENTITY,
+      storeId: '01'.repeat(16),
+      previous: '02'.repeat(32),
+      entry: Buffer.from('entry'),
+      signature: Buffer.from('signature'),
+    }
+  }
+
+  async journalHead() {
+    return { storeId: '01'.repeat(16), number: 2, hash: 'ab'.repeat(32), publicKey: 'PEM\n' }
+  }
+
+  async *journalEntries() {
+    yield { number: 1, entry: Buffer.from('one'), signature: Buffer.from('signed') }
+    yield { number: 2, entry: Buffer.from('two'), signature: Buffer.from('signed') }
+  }
+
   async enableKey(name: string) {
     this.calls.push(`enable ${name}`)
     this.keys.set(name, { ...this.#key(name), state: 'enabled' })

@@ -270,7 +270,13 @@ test('files of the store are for their owner alone', async () => {
   await using server = await installation.start()
   await server.request('PUT', '/v1/key/create/one')
   const modes = installation.modes('data')
-  expect(Object.keys(modes).sort()).toEqual(['keys.db', 'keys.db-shm', 'keys.db-wal', 'keys.db.lock'])
+  expect(Object.keys(modes).sort()).toEqual([
+    'keys.db',
+    'keys.db-shm',
+    'keys.db-wal',
+    'keys.db.journal.pub',
+    'keys.db.lock',
+  ])
   expect(new Set(Object.values(modes))).toEqual(new Set([0o600]))
 })
 

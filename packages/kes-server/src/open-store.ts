@@ -2,6 +2,9 @@
 import { existsSync } from 'node:fs'
 import type { KeystoreConfig, SqliteKeystore, UnsealConfig } from './config/keystore-config.ts'
 import { assertStoreSupported } from './config/supported-stores.ts'
+import type { Journal } from './journal/journal.ts'
+import { exportPublicKey } from './journal/public-key-file.ts'
+import { openJournal } from './keyring/open-journal.ts'
 import { readKeyFile } from './seal/key-file.ts'
 import { readPassphraseFile } from './seal/passphrase-file.ts'
 import { Seal, type Secret } from './seal/seal.ts'
@@ -11,6 +14,7 @@ import { SqliteStore } from './store/sqlite-store.ts'
 export interface OpenStore {
   readonly store: SqliteStore
   readonly seal: Seal
+  readonly journal: Journal
   /** As the banner names it. */
   readonly label: string
   /** Sentences for the operator. */
@@ -23,7 +27,9 @@ export interface OpenStore {
 export function openStore(config: KeystoreConfig): OpenStore {
   if (config.type === 'memory') {
     const store = SqliteStore.inMemory()
-    return { store, seal: Seal.createInMemory(store), label: 'In Memory', warnings: store.warnings }
+    const seal = Seal.createInMemory(store)
+    const journal = openJournal(store, seal)
+    return { store, seal, journal, label: 'In Memory', warnings: store.warnings }
   }
   assertStoreSupported({ keystore: config })
   if (config.type !== 'sqlite') throw new TypeError(`no opener for the supported store '${config.type}'`)
@@ -42,8 +48,10 @@ function openSqlite({ path, unseal, argon2 }: SqliteKeystore): OpenStore {
   const store = SqliteStore.open(path)
   try {
     const seal = Seal.isSetUp(store) ? Seal.open(store, secret) : Seal.create(store, secret, { cost })
-    const warnings = isNew ? [`a new key store was made at '${path}'`, ...store.warnings] : store.warnings
-    return { store, seal, label: `SQLite: ${path}`, warnings }
+    const journal = openJournal(store, seal)
+    const made = isNew ? [`a new key store was made at '${path}'`] : []
+    const warnings = [...made, ...store.warnings, ...exportPublicKey(journal, store.path)]
+    return { store, seal, journal, label: `SQLite: ${path}`, warnings }
   } catch (error) {
     store.close()
     throw error

@@ -62,11 +62,12 @@ export async function startServer({ config, errorOutput, auditOutput }: ServerOp
   const opened = openStore(config.keystore)
   for (const warning of opened.warnings) errorLog.warn(warning)
 
-  const ring = new KeyRing(opened.store, opened.seal, config.keysOptions)
+  const ring = new KeyRing(opened.store, opened.seal, opened.journal, config.keysOptions)
   const policies = new PolicySet({ admin: config.adminIdentity, policies: config.policies })
   const services: Services = {
     ring,
     store: opened.store,
+    journal: opened.journal,
     policies,
     origin: { createdAt: now(), createdBy: config.adminIdentity },
     overrides: overridesOf(config),
@@ -134,7 +135,7 @@ function overridesOf({ api }: ServerConfig): ReadonlyMap<string, ApiOverride> {
 function createPredefinedKeys(config: ServerConfig, ring: KeyRing, errorLog: ErrorLog): void {
   for (const name of config.keys) {
     try {
-      ring.create(name, config.adminIdentity)
+      ring.create(name, { identity: config.adminIdentity, ip: '' })
       errorLog.info(`predefined key '${name}' created`)
     } catch (error) {
       if (error instanceof KeyNameReservedError) {

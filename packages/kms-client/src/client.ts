@@ -2,6 +2,17 @@
 import { ApiKey } from './api-key.ts'
 import { encodeBase64 } from './base64.ts'
 import { KesProtocolError } from './errors.ts'
+import {
+  decodeJournalEntries,
+  decodeJournalHead,
+  decodeKeyHistory,
+  decodeReceipt,
+  type ErasureReceipt,
+  type JournalEntry,
+  type JournalHead,
+  type JournalPage,
+  type SignedJournalEntry,
+} from './journal.ts'
 import { decodeMetrics, type KesMetrics } from './metrics.ts'
 import { checkName, checkPattern, listArgument } from './names.ts'
 import { readLines } from './ndjson.ts'
@@ -165,6 +176,21 @@ export class KesClient implements AsyncDisposable {
     await this.#send({ method: 'DELETE', path: keyPath('delete', name) }, options)
   }
 
+  /** As {@link deleteKey}, with a signed receipt. @throws on a Go KES {@link KesProtocolError}, the key being erased */
+  async deleteKeyWithReceipt(name: string, options?: CallOptions): Promise<ErasureReceipt> {
+    const path = keyPath('delete', name)
+    return decodeReceipt(path, await this.#send({ method: 'DELETE', path: `${path}?receipt=true` }, options))
+  }
+
+  /**
+   * What the server's journal says of all keys that have had this name, the erased ones included, in order.
+   *
+   * @throws {@link KeyNotFoundError} if there has never been one.
+   */
+  keyHistory(name: string, options?: CallOptions): AsyncIterable<JournalEntry> {
+    return this.#entries(keyPath('history', name), decodeKeyHistory, options)
+  }
+
   /** Lets a disabled key be used again; an enabled one stays as it is. @throws {@link KeyNotFoundError} */
   async enableKey(name: string, options?: CallOptions): Promise<void> {
     await this.#send({ method: 'PUT', path: keyPath('enable', name) }, options)
@@ -282,6 +308,17 @@ export class KesClient implements AsyncDisposable {
     return await this.#get('/v1/identity/self/describe', decodeSelfInfo, options)
   }
 
+  // --- The journal -------------------------------------------------------------------------------------------
+
+  async journalHead(options?: CallOptions): Promise<JournalHead> {
+    return await this.#get('/v1/journal/head', decodeJournalHead, options)
+  }
+
+  /** All entries, from the first on, as the server has them, intact or not. */
+  journalEntries(options?: CallOptions): AsyncIterable<SignedJournalEntry> {
+    return this.#entries('/v1/journal/entries', decodeJournalEntries, options)
+  }
+
   // --- Logs --------------------------------------------------------------------------------------------------
 
   /** An event for each request that the server answers, until the loop is left, or `signal` or close() ends it. */
@@ -339,6 +376,21 @@ export class KesClient implements AsyncDisposable {
     }
   }
 
+  async *#entries<Item>(
+    path: string,
+    decode: Decode<JournalPage<Item>>,
+    options?: CallOptions,
+  ): AsyncGenerator<Item> {
+    for (let after = 0; ; ) {
+      const page: JournalPage<Item> = await this.#get(`${path}?after=${after}`, decode, options)
+      yield* page.items
+      if (page.continueAt === undefined) return
+      if (page.continueAt <= after)
+        throw new KesProtocolError(`the server's reply to ${path} continues where it began`)
+      after = page.continueAt
+    }
+  }
+
   async *#log<Event>(
     path: string,
     decode: (call: string, line: string) => Event,
@@ -358,6 +410,7 @@ function keyPath(
     | 'delete'
     | 'enable'
     | 'disable'
+    | 'history'
     | 'generate'
     | 'encrypt'
     | 'decrypt'

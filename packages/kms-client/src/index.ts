@@ -32,6 +32,7 @@ export { type CertificateOptions, makeCertificate, makeClientCertificate } from 
 export { type CallOptions, KesClient, type KesClientOptions, type LogOptions } from './client.ts'
 export { KesClientError, KesConnectionError, KesProtocolError, KesTimeoutError } from './errors.ts'
 export { identityOfCertificate, identityOfPublicKey } from './identity.ts'
+export type { ErasureReceipt, JournalEntry, JournalHead, SignedJournalEntry } from './journal.ts'
 export type { KesMetrics, MetricFamily, MetricSample } from './metrics.ts'
 export type {
   Api,

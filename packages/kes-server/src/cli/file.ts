@@ -12,6 +12,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { CliError } from './outcome.ts'
 
@@ -39,6 +40,16 @@ export function readTextFiles(path: string): string[] {
     return entries.sort().flatMap((file) => (statSync(file).isFile() ? [readFileSync(file, 'utf8')] : []))
   } catch (error) {
     throw fileError(path, error)
+  }
+}
+
+/** The lines of a file of any length. @throws {@link CliError} */
+export async function* readLines(path: string): AsyncGenerator<string> {
+  try {
+    const file = await open(path)
+    yield* file.readLines()
+  } catch (error) {
+    throw error instanceof Error && 'syscall' in error ? fileError(path, error) : error
   }
 }
 

@@ -1,9 +1,13 @@
 /** `kes key`: makes keys, changes them, and erases them. */
+import { rmSync } from 'node:fs'
 import type { ClientFlags, KesCommand } from './command.ts'
 import type { Io } from './io.ts'
+import { addKeyHistoryCommand } from './key-history-command.ts'
 import { addKeyInfoCommands } from './key-info-commands.ts'
 import { addKeyUseCommands } from './key-use-commands.ts'
+import { CliError } from './outcome.ts'
 import { paint } from './paint.ts'
+import type { Servers } from './servers.ts'
 import { withServers } from './with-servers.ts'
 
 export function addKeyCommands(program: KesCommand, io: Io): void {
@@ -11,6 +15,7 @@ export function addKeyCommands(program: KesCommand, io: Io): void {
   addCreate(group, io)
   addImport(group, io)
   addKeyInfoCommands(group, io)
+  addKeyHistoryCommand(group, io)
   addRemove(group, io)
   addSwitch(group, io, 'disable')
   addSwitch(group, io, 'enable')
@@ -71,9 +76,13 @@ function addRemove(group: KesCommand, io: Io): void {
     .usage('[options] <name>...')
     .argument('[names...]')
     .addClientOptions()
-  command.action(async (names: string[], flags: ClientFlags) => {
+    .option('--receipt <file>', 'Write the signed receipt of the erasure to a new file')
+  command.action(async (names: string[], flags: ClientFlags & { receipt?: string }) => {
     if (names.length === 0) throw command.usageError('no key name specified')
+    const { receipt } = flags
+    if (receipt !== undefined && names.length > 1) throw command.usageError('a receipt is of one key only')
     await withServers(io, flags, async (servers) => {
+      if (receipt !== undefined) return removeWithReceipt(io, servers, names[0] ?? '', receipt)
       for (const name of names) {
         const failure = `failed to remove key "${name}"`
         await servers.call({ method: 'DELETE', path: `/v1/key/delete/${name}`, failure }, (client, options) =>
@@ -82,6 +91,32 @@ function addRemove(group: KesCommand, io: Io): void {
       }
     })
   })
+}
+
+/** The file is made first: a key must not be gone and its receipt homeless. */
+async function removeWithReceipt(io: Io, servers: Servers, name: string, file: string): Promise<void> {
+  const { writeFileAtomically } = await import('./file.ts')
+  if (!writeFileAtomically(file, '', { mode: 0o600, replace: false })) {
+    throw new CliError(`the file '${file}' exists already`)
+  }
+  const path = `/v1/key/delete/${name}`
+  const failure = `failed to remove key "${name}"`
+  let document: string
+  try {
+    const receipt = await servers.call({ method: 'DELETE', path, failure }, (client, options) =>
+      client.deleteKeyWithReceipt(name, options),
+    )
+    document = receipt.document
+  } catch (error) {
+    rmSync(file, { force: true })
+    throw error
+  }
+  try {
+    writeFileAtomically(file, document, { mode: 0o600, replace: true })
+  } catch (error) {
+    io.stdout.write(document)
+    throw error
+  }
 }
 
 /**

@@ -5,12 +5,14 @@ import { addConfigCommand } from './config-command.ts'
 import { DEFAULT_SERVER, VARIABLES } from './environment.ts'
 import { addIdentityCommands } from './identity-commands.ts'
 import type { Io } from './io.ts'
+import { addJournalCommands } from './journal-commands.ts'
 import { addKeyCommands } from './key-commands.ts'
 import { addListCommand } from './list-command.ts'
 import { addLogCommand } from './log-command.ts'
 import { addMetricCommand } from './metric-command.ts'
 import { Exit, printError } from './outcome.ts'
 import { addPolicyCommands } from './policy-commands.ts'
+import { addReceiptCommand } from './receipt-command.ts'
 import { addServerCommand } from './server-command.ts'
 import { addStatusCommand } from './status-command.ts'
 import { addUpdateCommand } from './update-command.ts'
@@ -50,6 +52,8 @@ function buildProgram(io: Io): KesCommand {
   addConfigCommand(program, io)
   addListCommand(program, io)
   addKeyCommands(program, io)
+  addJournalCommands(program, io)
+  addReceiptCommand(program, io)
   addPolicyCommands(program, io)
   addIdentityCommands(program, io)
   addStatusCommand(program, io)

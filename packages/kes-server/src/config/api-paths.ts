@@ -12,6 +12,7 @@ export const API_PATHS = [
   '/v1/key/describe/',
   '/v1/key/delete/',
   '/v1/key/list/',
+  '/v1/key/history/',
   '/v1/key/generate/',
   '/v1/key/encrypt/',
   '/v1/key/decrypt/',
@@ -24,6 +25,8 @@ export const API_PATHS = [
   '/v1/identity/describe/',
   '/v1/identity/list/',
   '/v1/identity/self/describe',
+  '/v1/journal/head',
+  '/v1/journal/entries',
   '/v1/log/error',
   '/v1/log/audit',
 ] as const

@@ -217,6 +217,7 @@ export async function createApp({
         accept: headers.accept ?? '',
         body,
         identity: peer.identity,
+        ip: peer.ip,
       }
       succeed(exchange, api.run(services, call))
     } catch (error) {
@@ -290,7 +291,11 @@ export async function createApp({
   function streamLog(exchange: Exchange, api: Api): void {
     const { reply } = exchange
     exchange.expiresMs = Number.POSITIVE_INFINITY
-    const { audit } = api.run(services, { ...NO_CALL, identity: exchange.peer.identity })
+    const { audit } = api.run(services, {
+      ...NO_CALL,
+      identity: exchange.peer.identity,
+      ip: exchange.peer.ip,
+    })
     settle(exchange, 200, audit)
     reply.hijack()
     reply.raw.writeHead(200, { 'content-type': 'application/x-ndjson' })
@@ -345,7 +350,14 @@ function isPathOf(api: Api, path: string): boolean {
   return api.path.endsWith('/') ? path.startsWith(api.path) : path === api.path
 }
 
-const NO_CALL: Call = { argument: '', query: EMPTY_QUERY, accept: '', body: undefined, identity: undefined }
+const NO_CALL: Call = {
+  argument: '',
+  query: EMPTY_QUERY,
+  accept: '',
+  body: undefined,
+  identity: undefined,
+  ip: '',
+}
 
 function loggedRequest({ raw, path, peer }: Exchange): LoggedRequest {
   return { method: raw.method ?? '', path, ip: peer.ip, identity: peer.identity }

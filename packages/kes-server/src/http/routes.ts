@@ -3,6 +3,7 @@
  * reply. What `/v1/api` reports is read from this table.
  */
 import { InvalidBodyError, InvalidNameError, InvalidParameterError } from '../errors.ts'
+import type { Journal } from '../journal/journal.ts'
 import type { ChangedKeys, KeyRing } from '../keyring/key-ring.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import {
@@ -25,8 +26,10 @@ import { generateDataKey } from '../operations/generate-data-key.ts'
 import { hmac } from '../operations/hmac.ts'
 import { describeIdentity, describeSelf, listIdentities } from '../operations/identities.ts'
 import { importKey } from '../operations/import-key.ts'
+import { keyHistory } from '../operations/key-history.ts'
 import { listKeyDetails, listKeys, parseListArgument } from '../operations/list-keys.ts'
 import { describePolicy, listPolicies, type Origin, readPolicy } from '../operations/policies.ts'
+import { journalEntries, journalHead } from '../operations/read-journal.ts'
 import { assertReady, describeStatus, type Version } from '../operations/server-status.ts'
 import type { PolicySet } from '../policy/policy.ts'
 import type { KeyStore } from '../store/key-store.ts'
@@ -37,6 +40,7 @@ import { bytesReply, jsonReply } from './json-reply.ts'
 export interface Services {
   readonly ring: KeyRing
   readonly store: KeyStore
+  readonly journal: Journal
   readonly policies: PolicySet
   readonly origin: Origin
   readonly overrides: ReadonlyMap<string, ApiOverride>
@@ -60,6 +64,8 @@ export interface Call {
   /** Undefined if the request has none. */
   readonly body: Buffer | undefined
   readonly identity: Identity | undefined
+  /** The address that the request came from. */
+  readonly ip: string
 }
 
 export type Reply =
@@ -175,8 +181,10 @@ export const APIS: readonly Api[] = [
     run({ ring, policies }, call) {
       const name = parseKeyName(call.argument)
       refuseWaitingPeriod(call.query)
-      deleteKey(ring, name, callerOf(policies, call))
-      return empty(`secret key '${name}' deleted`)
+      const wantsReceipt = parseFlag(call.query, 'receipt')
+      const receipt = deleteKey(ring, name, callerOf(policies, call))
+      const audit = `secret key '${name}' deleted`
+      return wantsReceipt ? json(audit, receipt) : empty(audit)
     },
   },
   put({
@@ -194,6 +202,13 @@ export const APIS: readonly Api[] = [
       const listing = parseListArgument(argument)
       const hasDetails = parseFlag(query, 'details')
       return json('secret keys listed', hasDetails ? listKeyDetails(ring, listing) : listKeys(ring, listing))
+    },
+  }),
+  get({
+    path: '/v1/key/history/',
+    run({ ring }, { argument, query }) {
+      const name = parseKeyName(argument)
+      return json(`history of secret key '${name}' read`, keyHistory(ring, name, parseAfter(query)))
     },
   }),
   put({
@@ -276,6 +291,15 @@ export const APIS: readonly Api[] = [
   }),
 
   get({
+    path: '/v1/journal/head',
+    run: ({ journal }) => json('head of the journal read', journalHead(journal)),
+  }),
+  get({
+    path: '/v1/journal/entries',
+    run: ({ journal }, { query }) => json('journal read', journalEntries(journal, parseAfter(query))),
+  }),
+
+  get({
     path: '/v1/log/error',
     timeoutMs: 0,
     isCounted: false,
@@ -305,8 +329,8 @@ function describeApis(overrides: Services['overrides']) {
   }))
 }
 
-function callerOf(policies: PolicySet, { identity }: Call): Caller {
-  return { identity: identity ?? '', isAdmin: identity !== undefined && policies.isAdmin(identity) }
+function callerOf(policies: PolicySet, { identity, ip }: Call): Caller {
+  return { identity: identity ?? '', ip, isAdmin: identity !== undefined && policies.isAdmin(identity) }
 }
 
 /** `true` and a bare name switch a flag on, `false` and absence off. */
@@ -315,6 +339,13 @@ function parseFlag(query: URLSearchParams, name: string): boolean {
   if (value === null || value === 'false') return false
   if (value === 'true' || value === '') return true
   throw new InvalidParameterError(name, value, 'true or false')
+}
+
+/** The number of the entry that a page of the journal follows. */
+function parseAfter(query: URLSearchParams): number {
+  const value = query.get('after') ?? '0'
+  if (!/^[0-9]{1,15}$/.test(value)) throw new InvalidParameterError('after', value, 'the number of an entry')
+  return Number(value)
 }
 
 /** Who asks for a waiting period must not get an erasure at once. */

@@ -14,10 +14,12 @@ import {
   NotAllowedError,
   RecordDamagedError,
 } from '../errors.ts'
+import type { Actor, EntryFacts, Journal, RecordedEntry } from '../journal/journal.ts'
 import type { KeyName } from '../names.ts'
 import type { KeyMaterial, Seal } from '../seal/seal.ts'
-import type { Algorithm, ErasedName, KeyRow, KeyState, KeyStore } from '../store/key-store.ts'
+import type { Algorithm, KeyRow, KeyState, KeyStore } from '../store/key-store.ts'
 import { CipherKey } from './ciphertext.ts'
+import { fingerprintOf, fingerprintOfRow } from './fingerprint.ts'
 import { HmacKey } from './hmac-key.ts'
 
 export type { Algorithm, KeyState }
@@ -81,6 +83,7 @@ export interface KeyRingOptions {
 export class KeyRing {
   readonly #store: KeyStore
   readonly #seal: Seal
+  readonly #journal: Journal
   readonly #options: KeyRingOptions
   readonly #cache = new Map<KeyName, CachedKey>()
   #seenChanges: number
@@ -89,9 +92,10 @@ export class KeyRing {
     this.#hasLookedThisTurn = false
   }
 
-  constructor(store: KeyStore, seal: Seal, options: KeyRingOptions) {
+  constructor(store: KeyStore, seal: Seal, journal: Journal, options: KeyRingOptions) {
     this.#store = store
     this.#seal = seal
+    this.#journal = journal
     this.#options = options
     this.#seenChanges = store.foreignChanges()
   }
@@ -129,27 +133,24 @@ export class KeyRing {
    *
    * @throws KeyExistsError (400), KeyNameReservedError (400), {@link InvalidKeySizeError} (406)
    */
-  create(name: KeyName, by: string, { reuse = false }: CreateOptions = {}, imported?: NewKey): void {
+  create(name: KeyName, by: Actor, { reuse = false }: CreateOptions = {}, imported?: NewKey): void {
     const algorithm = imported?.algorithm ?? 'AES256'
     const secretKey = imported?.secretKey ?? randomBytes(KEY_BYTES)
     const material = { secretKey, hmacKey: randomBytes(KEY_BYTES) }
     try {
       if (secretKey.length !== KEY_BYTES) throw new InvalidKeySizeError(algorithm)
       const createdAt = now()
-      const facts = { keyId: randomBytes(KEY_ID_BYTES), name, algorithm, createdAt, createdBy: by }
+      const facts = { keyId: randomBytes(KEY_ID_BYTES), name, algorithm, createdAt, createdBy: by.identity }
       const sealed = this.#seal.sealKey(facts, material)
-      const row = this.#withMac({
-        ...facts,
-        sealed,
-        state: 'enabled',
-        revision: 1,
-        changedAt: createdAt,
-        changedBy: by,
-        journalEntry: 0,
-      })
+      const fingerprint = fingerprintOf(secretKey)
+      const state = { state: 'enabled', revision: 1 } as const
       this.#store.transaction(() => {
-        if (reuse || this.#options.erasedNames === 'free') this.#store.dropErased(name)
-        this.#store.insert(row)
+        const mayReuse = reuse || this.#options.erasedNames === 'free'
+        const wasErased = mayReuse && this.#store.dropErased(name)
+        const action = imported !== undefined ? 'import' : wasErased ? 'reuse' : 'create'
+        const recorded = this.#record({ ...facts, ...state, fingerprint, time: createdAt, action }, by)
+        const changed = { changedAt: createdAt, changedBy: by.identity, journalEntry: recorded.entry.number }
+        this.#store.insert(this.#withMac({ ...facts, sealed, ...state, ...changed }))
       }, 'create key')
     } finally {
       wipe(material)
@@ -167,7 +168,7 @@ export class KeyRing {
    * @returns whether the state changed.
    * @throws {@link KeyNotFoundError} (404); on enable also {@link RecordDamagedError} (502)
    */
-  setState(name: KeyName, state: KeyState, by: string): boolean {
+  setState(name: KeyName, state: KeyState, by: Actor): boolean {
     try {
       return this.#store.transaction(() => this.#setState(name, state, by))
     } finally {
@@ -186,7 +187,7 @@ export class KeyRing {
   setStateOfAll(
     prefix: string,
     state: KeyState,
-    by: string,
+    by: Actor,
     mayChange: (name: KeyName) => boolean,
   ): ChangedKeys {
     const names: KeyName[] = []
@@ -212,19 +213,33 @@ export class KeyRing {
     }
   }
 
-  #setState(name: KeyName, state: KeyState, by: string): boolean {
+  #setState(name: KeyName, state: KeyState, by: Actor): boolean {
     const row = state === 'enabled' ? this.#readUsable(name) : this.#store.read(name)
     if (row === undefined) throw new KeyNotFoundError()
-    if (row.state === state && this.#seal.isAuthentic(row)) return false
-    const changed = this.#withMac({
-      ...row,
-      state,
-      revision: row.revision + 1,
-      changedAt: now(),
-      changedBy: by,
-    })
-    this.#store.replace(changed, row.revision)
+    const isTrusted = this.#isTrusted(row)
+    if (row.state === state && isTrusted) return false
+    const last = isTrusted ? undefined : this.#lastOfSameKey(row)
+    const revision = Math.max(row.revision, last?.revision ?? 0) + 1
+    const time = now()
+    const action = state === 'enabled' ? 'enable' : 'disable'
+    const facts = { ...row, state, revision, time, action, fingerprint: undefined } as const
+    const { entry } = this.#record(facts, by)
+    const changed = { state, revision, changedAt: time, changedBy: by.identity, journalEntry: entry.number }
+    this.#store.replace(this.#withMac({ ...row, ...changed }), row.revision)
     return true
+  }
+
+  /**
+   * The last entry of a key whose row was edited. Disabling signs that row anew, so it must not bring back a key that
+   * the journal knows as erased or replaced.
+   *
+   * @throws {@link RecordDamagedError} (502)
+   */
+  #lastOfSameKey(row: KeyRow) {
+    const last = this.#journal.lastOf(row.name)
+    if (last === undefined || (last.state !== 'erased' && Buffer.compare(last.keyId, row.keyId) === 0))
+      return last
+    throw damaged(row.name, 'is that of a key that was erased: it was put back by hand')
   }
 
   /** A row that unseals, so that enabling never says yes to a key that can't work. */
@@ -237,27 +252,60 @@ export class KeyRing {
   /**
    * Erases a key: all that was encrypted under it is lost when this returns.
    *
+   * @returns the journal's entry, from which a receipt is made.
    * @throws {@link KeyNotFoundError} (404)
    */
-  erase(name: KeyName, by: string): void {
-    const tombstone = this.#options.erasedNames === 'free' ? undefined : this.#tombstoneOf(name, by)
+  erase(name: KeyName, by: Actor): RecordedEntry {
     this.#forget(name)
-    this.#store.erase(name, tombstone)
+    return this.#store.transaction(() => {
+      if (!this.#store.has(name)) throw new KeyNotFoundError()
+      const recorded = this.#record(this.#factsOfErasure(name), by)
+      const { keyId, time } = recorded.entry
+      const facts = { name, keyId, erasedAt: time, erasedBy: by.identity }
+      const tombstone = { ...facts, mac: this.#seal.macOfErased(facts) }
+      this.#store.erase(name, this.#options.erasedNames === 'free' ? undefined : tombstone)
+      return recorded
+    }, 'delete key')
   }
 
-  #tombstoneOf(name: KeyName, by: string): ErasedName {
-    const facts = { name, keyId: this.#keyIdOf(name), erasedAt: now(), erasedBy: by }
-    return { ...facts, mac: this.#seal.macOfErased(facts) }
+  /** What can still be said for sure of a key whose record may be damaged beyond reading. */
+  #factsOfErasure(name: KeyName): Omit<EntryFacts, keyof Actor> {
+    const erasure = { time: now(), action: 'erase', state: 'erased', name } as const
+    const row = this.#readIfWhole(name)
+    if (row !== undefined && this.#isTrusted(row)) {
+      const { keyId, algorithm, createdAt, createdBy } = row
+      const fingerprint = fingerprintOfRow(this.#seal, row)
+      return { ...erasure, keyId, algorithm, createdAt, createdBy, fingerprint, revision: row.revision + 1 }
+    }
+    const last = this.#journal.provenLastOf(name)
+    if (last !== undefined && last.state !== 'erased') {
+      const { keyId, algorithm, createdAt, createdBy } = last
+      const revision = last.revision + 1
+      return { ...erasure, keyId, algorithm, createdAt, createdBy, fingerprint: undefined, revision }
+    }
+    const keyId = row?.keyId ?? randomBytes(KEY_ID_BYTES)
+    const unknown = {
+      algorithm: undefined,
+      createdAt: '',
+      createdBy: '',
+      fingerprint: undefined,
+      revision: 0,
+    }
+    return { ...erasure, ...unknown, keyId }
   }
 
-  /** The id of a key whose record may be damaged beyond reading; then it gets one of its own. */
-  #keyIdOf(name: KeyName): Uint8Array {
+  #readIfWhole(name: KeyName): KeyRow | undefined {
     try {
-      return this.#store.read(name)?.keyId ?? randomBytes(KEY_ID_BYTES)
+      return this.#store.read(name)
     } catch (error) {
-      if (error instanceof RecordDamagedError) return randomBytes(KEY_ID_BYTES)
+      if (error instanceof RecordDamagedError) return undefined
       throw error
     }
+  }
+
+  /** The journal's entries about all keys that have had this name. @throws {@link RecordDamagedError} (502) */
+  history(name: KeyName, after: number, limit: number): RecordedEntry[] {
+    return this.#journal.history(name, after, limit)
   }
 
   /** Names that start with `prefix` and come after `after`, in the order of their bytes. */
@@ -269,7 +317,7 @@ export class KeyRing {
   descriptions(prefix: string, after: string | undefined, limit: number): (KeyDescription | DamagedKey)[] {
     return this.#store.rows(prefix, after, limit).map((row) => {
       if ('damaged' in row) return { name: row.damaged, state: 'damaged' }
-      return this.#seal.isAuthentic(row) ? describeRow(row) : { name: row.name, state: 'damaged' }
+      return this.#isTrusted(row) ? describeRow(row) : { name: row.name, state: 'damaged' }
     })
   }
 
@@ -323,13 +371,29 @@ export class KeyRing {
   #readTrusted(name: KeyName): KeyRow {
     const row = this.#store.read(name)
     if (row === undefined) throw new KeyNotFoundError()
-    if (this.#seal.isAuthentic(row)) return row
-    throw new RecordDamagedError('read key', { detail: `the record of key '${name}' was changed by hand` })
+    if (!this.#seal.isAuthentic(row)) throw damaged(name, 'was changed by hand')
+    if (!this.#journal.agreesWith(row)) throw damaged(name, 'is not as its last entry in the journal left it')
+    return row
+  }
+
+  #isTrusted(row: KeyRow): boolean {
+    return this.#seal.isAuthentic(row) && this.#journal.agreesWith(row)
+  }
+
+  /** Inside the transaction of the change. */
+  #record(facts: Omit<EntryFacts, keyof Actor>, { identity, ip }: Actor): RecordedEntry {
+    const { time, action, name, keyId, algorithm, state, revision, createdAt, createdBy, fingerprint } = facts
+    const key = { name, keyId, algorithm, state, revision, createdAt, createdBy, fingerprint }
+    return this.#journal.append({ time, action, ...key, identity, ip })
   }
 
   #withMac(row: Omit<KeyRow, 'mac'>): KeyRow {
     return { ...row, mac: this.#seal.macOfRow(row) }
   }
+}
+
+function damaged(name: KeyName, why: string): RecordDamagedError {
+  return new RecordDamagedError('read key', { detail: `the record of key '${name}' ${why}` })
 }
 
 function describeRow(row: KeyRow): KeyDescription {

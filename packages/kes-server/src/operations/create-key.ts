@@ -12,5 +12,5 @@ export function createKey(ring: KeyRing, name: KeyName, caller: Caller, reuse: b
   if (reuse && !caller.isAdmin) {
     throw new NotAllowedError({ detail: 'only the admin may reuse the name of an erased key' })
   }
-  ring.create(name, caller.identity, { reuse })
+  ring.create(name, caller, { reuse })
 }

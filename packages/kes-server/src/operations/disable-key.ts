@@ -5,7 +5,7 @@ import type { Caller } from './caller.ts'
 
 /** Once this has returned, it is so. @throws KeyNotFoundError (404) */
 export function disableKey(ring: KeyRing, name: KeyName, caller: Caller): void {
-  ring.setState(name, 'disabled', caller.identity)
+  ring.setState(name, 'disabled', caller)
 }
 
 /**
@@ -20,5 +20,5 @@ export function disableKeys(
   caller: Caller,
   mayChange: (name: KeyName) => boolean,
 ) {
-  return ring.setStateOfAll(prefix, 'disabled', caller.identity, mayChange)
+  return ring.setStateOfAll(prefix, 'disabled', caller, mayChange)
 }

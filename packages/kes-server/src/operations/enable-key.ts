@@ -5,7 +5,7 @@ import type { Caller } from './caller.ts'
 
 /** Once this has returned, it is so. @throws KeyNotFoundError (404) */
 export function enableKey(ring: KeyRing, name: KeyName, caller: Caller): void {
-  ring.setState(name, 'enabled', caller.identity)
+  ring.setState(name, 'enabled', caller)
 }
 
 /**
@@ -20,5 +20,5 @@ export function enableKeys(
   caller: Caller,
   mayChange: (name: KeyName) => boolean,
 ) {
-  return ring.setStateOfAll(prefix, 'enabled', caller.identity, mayChange)
+  return ring.setStateOfAll(prefix, 'enabled', caller, mayChange)
 }

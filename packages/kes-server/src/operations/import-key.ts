@@ -22,7 +22,7 @@ export function importKey(
     const algorithm = parseAlgorithm(cipher)
     if (algorithm === undefined) throw new UnsupportedAlgorithmError(cipher)
     if (secretKey.length !== KEY_BYTES) throw new InvalidKeySizeError(cipher)
-    ring.create(name, caller.identity, {}, { algorithm, secretKey })
+    ring.create(name, caller, {}, { algorithm, secretKey })
   } finally {
     secretKey.fill(0)
   }

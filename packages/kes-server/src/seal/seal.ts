@@ -5,6 +5,7 @@ import { now } from '../encoding/timestamp.ts'
 import type { ErasedName, KeyRow } from '../store/key-store.ts'
 import type { NewSlot, SealStore } from '../store/seal-store.ts'
 import { frame } from './frame.ts'
+import { sealJournalKey, unsealJournalKey } from './journal-key.ts'
 import { DEFAULT_COST, type PassphraseCost } from './passphrase-cost.ts'
 import { RootKey } from './root-key.ts'
 import {
@@ -35,6 +36,7 @@ export interface CreateSealOptions {
 interface Subkeys {
   readonly sealing: KeyObject
   readonly rowMac: KeyObject
+  readonly journal: KeyObject
 }
 
 export class Seal {
@@ -46,6 +48,7 @@ export class Seal {
     this.#subkeys = {
       sealing: rootKey.subkey('latchkey/seal/v1'),
       rowMac: rootKey.subkey('latchkey/row-mac/v1'),
+      journal: rootKey.subkey('latchkey/journal-key/v1'),
     }
   }
 
@@ -160,6 +163,16 @@ export class Seal {
 
   isAuthenticErased(erased: ErasedName): boolean {
     return verifyErased(this.#keys.rowMac, this.#storeId, erased)
+  }
+
+  /** @param privateKey - Ed25519. */
+  sealJournalKey(privateKey: KeyObject): Uint8Array {
+    return sealJournalKey(this.#keys.journal, this.#storeId, privateKey)
+  }
+
+  /** @throws {@link SealDamagedError} if it was sealed for another store, or a bit changed. */
+  unsealJournalKey(sealed: Uint8Array): KeyObject {
+    return unsealJournalKey(this.#keys.journal, this.#storeId, sealed)
   }
 
   /** Drops the derived keys; the seal can't be used afterwards. */

@@ -7,6 +7,7 @@
  */
 import { type StoreAction, StoreError } from '../errors.ts'
 import type { KeyName } from '../names.ts'
+import type { JournalStore } from './journal-store.ts'
 
 export type KeyState = 'enabled' | 'disabled'
 export type Algorithm = 'AES256' | 'ChaCha20'
@@ -57,7 +58,7 @@ export class RevisionConflictError extends StoreError {}
  * Every method is synchronous and may throw a {@link StoreError} (502), whose detail says what the store's disk or
  * database answered. A write outside {@link KeyStore.transaction} is a transaction of its own.
  */
-export interface KeyStore {
+export interface KeyStore extends JournalStore {
   /** Also for a damaged key. */
   has(name: KeyName): boolean
   /**
@@ -87,8 +88,8 @@ export interface KeyStore {
    * @throws {@link KeyNotFoundError} (404)
    */
   erase(name: KeyName, tombstone: ErasedName | undefined): void
-  /** Frees an erased name; nothing happens if it is none. */
-  dropErased(name: KeyName): void
+  /** Frees an erased name. @returns whether it was one. */
+  dropErased(name: KeyName): boolean
 
   /**
    * Tries again, for a bounded time, to remove what erased keys left in the store's files.

@@ -13,8 +13,9 @@ import {
   StoreUnreachableError,
 } from '../errors.ts'
 import type { KeyName } from '../names.ts'
-import { ColumnError } from './columns.ts'
+import { ColumnError, Columns } from './columns.ts'
 import { IN_MEMORY, openConnection } from './connection.ts'
+import { type NewEntry, type StoredEntry, storedEntryFromColumns } from './journal-store.ts'
 import {
   erasedNameFromColumns,
   erasedNameToColumns,
@@ -135,8 +136,46 @@ export class SqliteStore implements KeyStore, SealStore {
     })
   }
 
-  dropErased(name: KeyName): void {
-    this.#write('create key', () => this.#statements.dropErased.run(name))
+  dropErased(name: KeyName): boolean {
+    return this.#write('create key', () => this.#statements.dropErased.run(name).changes > 0)
+  }
+
+  journalKey(): Uint8Array | undefined {
+    return this.#attempt('read key', () => {
+      const row = this.#statements.journalKey.get()
+      return row === undefined ? undefined : new Columns(row).bytesAsFound('sealed')
+    })
+  }
+
+  insertJournalKey(sealed: Uint8Array): void {
+    this.#write('create key', () => this.#statements.insertJournalKey.run(sealed))
+  }
+
+  appendEntry({ number, name, entry, signature }: NewEntry): void {
+    this.#write('change key', () => this.#statements.appendEntry.run(number, name, entry, signature))
+  }
+
+  lastEntry(): StoredEntry | undefined {
+    return this.#attempt('read key', () => this.#statements.lastEntry.all().map(storedEntryFromColumns)[0])
+  }
+
+  readEntries(after: number, limit: number): StoredEntry[] {
+    return this.#attempt('read key', () =>
+      this.#statements.entries.all(after, limit).map(storedEntryFromColumns),
+    )
+  }
+
+  lastEntryOf(name: KeyName): StoredEntry | undefined {
+    return this.#attempt(
+      'read key',
+      () => this.#statements.lastEntryOf.all(name).map(storedEntryFromColumns)[0],
+    )
+  }
+
+  readEntriesOf(name: KeyName, after: number, limit: number): StoredEntry[] {
+    return this.#attempt('read key', () =>
+      this.#statements.entriesOf.all(name, after, limit).map(storedEntryFromColumns),
+    )
   }
 
   /**

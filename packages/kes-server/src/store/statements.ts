@@ -23,6 +23,13 @@ export interface Statements {
   readonly readErased: Statement<[string]>
   readonly insertErased: Statement<unknown[]>
   readonly dropErased: Statement<[string]>
+  readonly journalKey: Statement<[]>
+  readonly insertJournalKey: Statement<[Uint8Array]>
+  readonly appendEntry: Statement<[number, string, Uint8Array, Uint8Array]>
+  readonly lastEntry: Statement<[]>
+  readonly entries: Statement<[number, number]>
+  readonly lastEntryOf: Statement<[string]>
+  readonly entriesOf: Statement<[string, number, number]>
   readonly dataVersion: Statement<[]>
   readonly probe: Statement<[]>
 }
@@ -74,6 +81,18 @@ export function prepareStatements(db: Database.Database): Statements {
       ON CONFLICT (name) DO UPDATE SET key_id = excluded.key_id, erased_at = excluded.erased_at,
         erased_by = excluded.erased_by, mac = excluded.mac`),
     dropErased: db.prepare<[string]>('DELETE FROM erased_names WHERE name = ?'),
+
+    journalKey: db.prepare<[]>('SELECT sealed FROM journal_key ORDER BY id LIMIT 1'),
+    insertJournalKey: db.prepare<[Uint8Array]>('INSERT INTO journal_key (id, sealed) VALUES (1, ?)'),
+    appendEntry: db.prepare<[number, string, Uint8Array, Uint8Array]>(
+      'INSERT INTO journal (number, name, entry, signature) VALUES (?, ?, ?, ?)',
+    ),
+    lastEntry: db.prepare<[]>('SELECT * FROM journal ORDER BY number DESC LIMIT 1'),
+    entries: db.prepare<[number, number]>('SELECT * FROM journal WHERE number > ? ORDER BY number LIMIT ?'),
+    lastEntryOf: db.prepare<[string]>('SELECT * FROM journal WHERE name = ? ORDER BY number DESC LIMIT 1'),
+    entriesOf: db.prepare<[string, number, number]>(
+      'SELECT * FROM journal WHERE name = ? AND number > ? ORDER BY number LIMIT ?',
+    ),
 
     dataVersion: db.prepare<[]>('PRAGMA data_version').pluck(),
     probe: db.prepare<[]>('SELECT 1 FROM keys LIMIT 1'),

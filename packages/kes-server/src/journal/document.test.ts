@@ -1,0 +1,80 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { entryDocument, ProofError, parseEntryLine, receiptDocument, verifyReceipt } from './document.ts'
+import { type Action, type Entry, signEntry } from './entry.ts'
+
+const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+
+function erasure(action: Action = 'erase'): Entry {
+  return {
+    storeId: Buffer.alloc(16, 1),
+    number: 7,
+    previous: Buffer.alloc(32, 2),
+    time: '2026-11-24T04:00:00.5Z',
+    action,
+    name: 'orders',
+    keyId: Buffer.alloc(16, 3),
+    algorithm: 'AES256',
+    state: 'erased',
+    revision: 4,
+    identity: 'bob',
+    ip: '192.0.2.1',
+    createdAt: '2026-01-01T00:00:00Z',
+    createdBy: 'alice',
+    fingerprint: Buffer.alloc(16, 4),
+  }
+}
+
+const receipt = receiptDocument(signEntry(privateKey, erasure()))
+
+describe('a receipt', () => {
+  test('says what was erased, when and by whom, and what it does not cover', () => {
+    expect(verifyReceipt(JSON.stringify(receipt), publicKey)).toMatchObject({
+      name: 'orders',
+      fingerprint: '04'.repeat(16),
+      created_at: '2026-01-01T00:00:00Z',
+      created_by: 'alice',
+      erased_at: '2026-11-24T04:00:00.5Z',
+      erased_by: 'bob',
+    })
+    expect(receipt.not_covered.length).toBeGreaterThan(0)
+  })
+
+  test('is refused when any of its fields says something else than what was signed', () => {
+    const text = JSON.stringify(receipt)
+    const { not_covered, journal, ...facts } = receipt
+    for (const field of Object.keys(facts)) {
+      const changed = { ...receipt, [field]: 'other' }
+      expect(() => verifyReceipt(JSON.stringify(changed), publicKey), field).toThrow(ProofError)
+    }
+    for (const field of Object.keys(journal)) {
+      const changed = { ...receipt, journal: { ...journal, [field]: 'b3RoZXI=' } }
+      expect(() => verifyReceipt(JSON.stringify(changed), publicKey), field).toThrow(ProofError)
+    }
+    expect(() => verifyReceipt(text.replace('{', '{"approved_by":"carol",'), publicKey)).toThrow(ProofError)
+    expect(() => verifyReceipt(text.slice(1), publicKey)).toThrow(ProofError)
+    expect(() => verifyReceipt('null', publicKey)).toThrow(ProofError)
+    expect(() => verifyReceipt('{}', publicKey)).toThrow(ProofError)
+  })
+
+  test('of another signer is refused, also with that public key in the file', () => {
+    const other = generateKeyPairSync('ed25519')
+    const forged = receiptDocument(signEntry(other.privateKey, erasure()))
+    const pem = other.publicKey.export({ format: 'pem', type: 'spki' })
+    expect(() => verifyReceipt(JSON.stringify({ ...forged, public_key: pem }), publicKey)).toThrow(ProofError)
+  })
+
+  test('is refused when its entry is signed but no erasure', () => {
+    const disabled = receiptDocument(signEntry(privateKey, erasure('disable')))
+    expect(() => verifyReceipt(JSON.stringify(disabled), publicKey)).toThrow(/no erasure, but: disable/)
+  })
+})
+
+test('a line of an export is read back, whatever else stands in it', () => {
+  const signed = signEntry(privateKey, erasure())
+  const line = JSON.stringify({ ...entryDocument(signed), number: 'ignored' })
+  expect(Buffer.from(parseEntryLine(line).bytes)).toEqual(signed.bytes)
+  for (const wrong of ['', '[]', '{}', '{"entry":"AA==","signature":1}', '{"entry":"A A=","signature":""}']) {
+    expect(() => parseEntryLine(wrong)).toThrow(ProofError)
+  }
+})

@@ -1,0 +1,139 @@
+/**
+ * The journal of one open store: who made, changed and erased which key, when and from where.
+ *
+ * An entry is appended inside the transaction of the change that it records, so both are there or neither. Entries are
+ * chained by hash and signed one by one; the store keeps their bytes.
+ */
+import { createPublicKey, type KeyObject } from 'node:crypto'
+import { RecordDamagedError } from '../errors.ts'
+import type { KeyName } from '../names.ts'
+import type { JournalStore, StoredEntry } from '../store/journal-store.ts'
+import type { KeyRow } from '../store/key-store.ts'
+import {
+  decodeEntry,
+  type Entry,
+  EntryFormatError,
+  HASH_BYTES,
+  hashOf,
+  isSignedBy,
+  type SignedEntry,
+  signEntry,
+} from './entry.ts'
+
+/** Who acts, and from which address. */
+export interface Actor {
+  /** Empty without a certificate. */
+  readonly identity: string
+  /** Empty for the server itself. */
+  readonly ip: string
+}
+
+/** What the journal does not know by itself. */
+export type EntryFacts = Omit<Entry, 'storeId' | 'number' | 'previous'>
+
+/** An entry with the bytes that prove it. */
+export interface RecordedEntry extends SignedEntry {
+  readonly entry: Entry
+}
+
+export interface JournalHead {
+  /** Number of the last entry. */
+  readonly number: number
+  /** 32 bytes: SHA-256 of the last entry. */
+  readonly hash: Uint8Array
+}
+
+const BEFORE_FIRST: JournalHead = { number: 0, hash: new Uint8Array(HASH_BYTES) }
+
+export class Journal {
+  readonly publicKey: KeyObject
+  readonly storeId: Uint8Array
+  readonly #store: JournalStore
+  readonly #privateKey: KeyObject
+
+  /** @param privateKey - Ed25519. */
+  constructor(store: JournalStore, storeId: Uint8Array, privateKey: KeyObject) {
+    this.#store = store
+    this.storeId = storeId
+    this.#privateKey = privateKey
+    this.publicKey = createPublicKey(privateKey)
+  }
+
+  /**
+   * Called inside the transaction of the change. A last entry that was damaged is chained to as it is found, so that
+   * it does not keep a key from being disabled; verification names it.
+   */
+  append(facts: EntryFacts): RecordedEntry {
+    const { number, hash } = this.head()
+    const entry: Entry = { ...facts, storeId: this.storeId, number: number + 1, previous: hash }
+    const signed = signEntry(this.#privateKey, entry)
+    const { bytes, signature } = signed
+    this.#store.appendEntry({ number: entry.number, name: entry.name, entry: bytes, signature })
+    return { entry, ...signed }
+  }
+
+  head(): JournalHead {
+    const last = this.#store.lastEntry()
+    return last === undefined ? BEFORE_FIRST : { number: last.number, hash: hashOf(last.entry) }
+  }
+
+  /** The last entry about a key of this name; undefined if there is none, or what is there can't be read. */
+  lastOf(name: KeyName): Entry | undefined {
+    const stored = this.#store.lastEntryOf(name)
+    const entry = stored && readEntry(stored)
+    return entry?.name === name ? entry : undefined
+  }
+
+  /** As {@link Journal.lastOf}, but only if it was this journal that signed it. */
+  provenLastOf(name: KeyName): Entry | undefined {
+    const stored = this.#store.lastEntryOf(name)
+    return stored !== undefined && this.#isSigned(stored) ? this.lastOf(name) : undefined
+  }
+
+  /** Whether the key is as its last entry left it: an older row that was put back is not. */
+  agreesWith(row: Omit<KeyRow, 'sealed' | 'mac'>): boolean {
+    const last = this.lastOf(row.name)
+    return (
+      last !== undefined &&
+      last.number === row.journalEntry &&
+      last.state === row.state &&
+      last.revision === row.revision &&
+      Buffer.compare(last.keyId, row.keyId) === 0
+    )
+  }
+
+  /**
+   * The entries about all keys that have had this name, the erased ones included.
+   *
+   * @throws {@link RecordDamagedError} (502) if one of them was changed.
+   */
+  history(name: KeyName, after: number, limit: number): RecordedEntry[] {
+    return this.#store.readEntriesOf(name, after, limit).map((stored) => {
+      const entry = this.#isSigned(stored) ? readEntry(stored) : undefined
+      if (entry?.name === name) return { entry, bytes: stored.entry, signature: stored.signature }
+      throw new RecordDamagedError('read key', {
+        detail: `entry ${stored.number} of the journal was changed`,
+      })
+    })
+  }
+
+  /** Entries as the store has them: whoever verifies them must see what was changed. */
+  read(after: number, limit: number): StoredEntry[] {
+    return this.#store.readEntries(after, limit)
+  }
+
+  #isSigned({ entry, signature }: StoredEntry): boolean {
+    return isSignedBy(this.publicKey, { bytes: entry, signature })
+  }
+}
+
+/** @returns undefined if the bytes are no entry, or the entry of another number. */
+function readEntry(stored: StoredEntry): Entry | undefined {
+  try {
+    const entry = decodeEntry(stored.entry)
+    return entry.number === stored.number ? entry : undefined
+  } catch (error) {
+    if (error instanceof EntryFormatError) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,28 @@
+/** `GET /v1/key/history/<name>`: what the journal says of one name, also of keys that were erased. */
+import { KeyNotFoundError } from '../errors.ts'
+import { type EntryDocument, entryDocument } from '../journal/document.ts'
+import type { KeyRing } from '../keyring/key-ring.ts'
+import type { KeyName } from '../names.ts'
+
+/** Each entry's signature is checked, which costs about 0.1 ms. */
+const PAGE_ENTRIES = 100
+
+export interface KeyHistory {
+  readonly entries: readonly EntryDocument[]
+  /** The `after` of the next page; absent on the last. */
+  readonly continue_at?: number
+}
+
+/**
+ * @param after - the number of the entry before the page; 0 for the first.
+ * @throws {@link KeyNotFoundError} (404) if no key has ever had the name.
+ */
+export function keyHistory(ring: KeyRing, name: KeyName, after: number): KeyHistory {
+  const entries = ring.history(name, after, PAGE_ENTRIES)
+  if (entries.length === 0 && after === 0) throw new KeyNotFoundError()
+  const last = entries.length < PAGE_ENTRIES ? undefined : entries.at(-1)
+  return {
+    entries: entries.map(entryDocument),
+    ...(last === undefined ? {} : { continue_at: last.entry.number }),
+  }
+}

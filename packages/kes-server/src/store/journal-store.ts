@@ -1,0 +1,41 @@
+/** What the journal keeps in the store: its sealed key, and entries whose bytes mean nothing to the store. */
+import type { KeyName } from '../names.ts'
+import { Columns } from './columns.ts'
+
+export interface StoredEntry {
+  /** From 1, without gaps. */
+  readonly number: number
+  /** Read back as found, as is the signature: an entry shows by itself whether it is intact. */
+  readonly entry: Uint8Array
+  readonly signature: Uint8Array
+}
+
+export interface NewEntry extends StoredEntry {
+  /** The name of the entry's key, by which it is found; empty for entries about the store itself. */
+  readonly name: string
+}
+
+/** Every method may throw a {@link StoreError} (502). */
+export interface JournalStore {
+  /** Sealed; undefined for a store whose journal has not been set up. Read back as found. */
+  journalKey(): Uint8Array | undefined
+  /** Once in a store's life. */
+  insertJournalKey(sealed: Uint8Array): void
+  /** Called inside the transaction of the change that the entry records. */
+  appendEntry(entry: NewEntry): void
+  lastEntry(): StoredEntry | undefined
+  /** In the order of their numbers. */
+  readEntries(after: number, limit: number): StoredEntry[]
+  lastEntryOf(name: KeyName): StoredEntry | undefined
+  /** As {@link JournalStore.readEntries}, of one name; erased keys of that name included. */
+  readEntriesOf(name: KeyName, after: number, limit: number): StoredEntry[]
+}
+
+export function storedEntryFromColumns(row: unknown): StoredEntry {
+  const columns = new Columns(row)
+  return {
+    number: columns.integer('number', Number.MIN_SAFE_INTEGER),
+    entry: columns.bytesAsFound('entry'),
+    signature: columns.bytesAsFound('signature'),
+  }
+}

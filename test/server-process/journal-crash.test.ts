@@ -1,0 +1,69 @@
+// Change and entry are one commit: whatever moment a server is killed at, its store and its journal agree.
+import { createPublicKey } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { JournalVerifier } from '../../packages/kes-server/src/journal/verify.ts'
+import { Installation, type ServerProcess } from './server-process.ts'
+
+/** More with `JOURNAL_KILLS=200`. */
+const KILLS = Number(process.env.JOURNAL_KILLS ?? 3)
+
+interface Page {
+  readonly entries: readonly { readonly entry: string; readonly signature: string }[]
+  readonly continue_at?: number
+  readonly keys?: readonly { readonly name: string; readonly state: string; readonly revision: number }[]
+}
+
+/** Changes keys until the server is gone. */
+async function changeKeys(server: ServerProcess, prefix: string): Promise<void> {
+  for (let count = 0; ; count += 1) {
+    for (const api of ['create', 'disable', 'enable'])
+      await server.request('PUT', `/v1/key/${api}/${prefix}-${count}`)
+    if (count % 2 === 0) await server.request('DELETE', `/v1/key/delete/${prefix}-${count}`)
+  }
+}
+
+/** What the whole journal, verified, says of each key: the last revision and state. */
+async function statesByJournal(server: ServerProcess, publicKeyFile: string): Promise<Map<string, string>> {
+  const verifier = new JournalVerifier(createPublicKey(readFileSync(publicKeyFile)))
+  const states = new Map<string, string>()
+  for (let after: number | undefined = 0; after !== undefined; ) {
+    const page = await get(server, `/v1/journal/entries?after=${after}`)
+    for (const { entry, signature } of page.entries) {
+      const bytes = Buffer.from(entry, 'base64')
+      const { name, state, revision } = verifier.next({ bytes, signature: Buffer.from(signature, 'base64') })
+      if (state === 'erased') states.delete(name)
+      else if (name !== '') states.set(name, `${state} ${revision}`)
+    }
+    after = page.continue_at
+  }
+  verifier.end()
+  return states
+}
+
+async function get(server: ServerProcess, path: string): Promise<Page> {
+  const { rawBody } = await server.request('GET', path)
+  return JSON.parse(rawBody.toString())
+}
+
+test('after SIGKILL at any moment every key is as its last entry says, and the journal is whole', async () => {
+  using installation = await Installation.make()
+  for (let kill = 0; kill < KILLS; kill += 1) {
+    await using server = await installation.start()
+    const changing = [0, 1, 2, 3].map((worker) =>
+      changeKeys(server, `k${kill}_${worker}`).catch(() => undefined),
+    )
+    setTimeout(() => server.kill('SIGKILL'), 100 + Math.random() * 150)
+    expect(await server.ended).toEqual({ code: null, signal: 'SIGKILL' })
+    server.closeConnections()
+    await Promise.all(changing)
+
+    await using next = await installation.start()
+    const states = await statesByJournal(next, `${installation.storeFile}.journal.pub`)
+    const { keys = [] } = await get(next, `/v1/key/list/k${kill}_*?details=true`)
+    for (const { name, state, revision } of keys) expect(states.get(name)).toBe(`${state} ${revision}`)
+    expect([...states.keys()].filter((name) => name.startsWith(`k${kill}_`))).toHaveLength(keys.length)
+    expect(keys.length).toBeGreaterThan(0)
+    await next.stop()
+  }
+})
