@@ -158,8 +158,8 @@ export class FakeKes implements Client {
   }
 
   async *journalEntries() {
-    yield { number: 1, entry: Buffer.from('one'), signature: Buffer.from('signed') }
-    yield { number: 2, entry: Buffer.from('two'), signature: Buffer.from('signed') }
+    yield { number: 1, name: '', entry: Buffer.from('one'), signature: Buffer.from('signed') }
+    yield { number: 2, name: 'a', entry: Buffer.from('two'), signature: Buffer.from('signed') }
   }
 
   async enableKey(name: string) {

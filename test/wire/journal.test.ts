@@ -1,8 +1,11 @@
 /** The journal and its receipts, from a server to `kes journal verify` and `kes receipt verify`. */
+import { createPublicKey } from 'node:crypto'
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { KesClient, KeyNotFoundError } from '@latchkey/kms-client'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { formatHead, JournalVerifier } from '../../packages/kes-server/src/journal/verify.ts'
 import { FakeKes, runKes } from '../kes-cli/harness.ts'
 import { clientOf } from '../sandbox/certificates.ts'
 import { prepareStore } from '../sandbox/prepared-store.ts'
@@ -93,6 +96,38 @@ describe('over the wire', () => {
   })
 })
 
+test('the client reads histories, the journal, its head and receipts, page by page', async () => {
+  await using server = await startTestServer({ keys: ['a'] })
+  const { cert, key } = server.admin
+  await using client = new KesClient({
+    endpoint: server.url,
+    certificate: { cert, key },
+    insecureSkipVerify: true,
+  })
+  for (let round = 0; round < 60; round += 1) {
+    await client.disableKey('a')
+    await client.enableKey('a')
+  }
+  const receipt = await client.deleteKeyWithReceipt('a')
+  expect(JSON.parse(receipt.document)).toMatchObject({ name: 'a', fingerprint: receipt.fingerprint })
+  const history = await Array.fromAsync(client.keyHistory('a'))
+  expect(history.map(({ revision }) => revision)).toEqual(
+    Array.from({ length: 122 }, (_, index) => index + 1),
+  )
+  expect(history.at(-1)).toMatchObject({
+    action: 'erase',
+    algorithm: 'AES256',
+    fingerprint: receipt.fingerprint,
+  })
+
+  const head = await client.journalHead()
+  const verifier = new JournalVerifier(createPublicKey(head.publicKey))
+  for await (const { entry, ...filed } of client.journalEntries())
+    verifier.nextFiled({ bytes: entry, ...filed })
+  expect(formatHead(verifier.end())).toBe(`${head.number}:${head.hash}`)
+  await expect(client.keyHistory('none')[Symbol.asyncIterator]().next()).rejects.toThrow(KeyNotFoundError)
+})
+
 describe('without a server', () => {
   /** A store with some history. @returns the command line's arguments for verifying it. */
   async function someJournal() {
@@ -129,6 +164,7 @@ describe('without a server', () => {
     for (const [wrong, entry] of [
       [lines.toSpliced(2, 1), 3],
       [lines.with(3, lines[4] ?? ''), 4],
+      [lines.with(3, (lines[3] ?? '').replace('"name":"a"', '"name":"b"')), 4],
       [[...lines, 'x'], 7],
       [[...lines, lines[0] ?? ''], 7],
     ] as const) {
@@ -228,8 +264,8 @@ describe('the command line', () => {
         .split('\n')
         .map((line) => JSON.parse(line)),
     ).toEqual([
-      { number: 1, entry: 'b25l', signature: 'c2lnbmVk' },
-      { number: 2, entry: 'dHdv', signature: 'c2lnbmVk' },
+      { number: 1, name: '', entry: 'b25l', signature: 'c2lnbmVk' },
+      { number: 2, name: 'a', entry: 'dHdv', signature: 'c2lnbmVk' },
     ])
   })
 

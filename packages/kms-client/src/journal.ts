@@ -6,6 +6,8 @@ import type { TransportReply } from './transport.ts'
 export interface SignedJournalEntry {
   /** From 1, without gaps. */
   readonly number: number
+  /** Of the key; empty in entries about the store itself. */
+  readonly name: string
   readonly entry: Uint8Array
   /** Ed25519, 64 bytes. */
   readonly signature: Uint8Array
@@ -24,7 +26,6 @@ export interface JournalEntry extends SignedJournalEntry {
     | 'disable'
     | 'erase'
     | (string & {})
-  readonly name: string
   /** Hex. A key made later under the same name has another one. */
   readonly keyId: string
   readonly algorithm?: string
@@ -112,7 +113,12 @@ function page<Item>(reply: JsonReply, decode: (reply: JsonReply) => Item): Journ
 }
 
 function signedEntry(reply: JsonReply): SignedJournalEntry {
-  return { number: reply.number('number'), entry: reply.bytes('entry'), signature: reply.bytes('signature') }
+  return {
+    number: reply.number('number'),
+    name: reply.text('name'),
+    entry: reply.bytes('entry'),
+    signature: reply.bytes('signature'),
+  }
 }
 
 function journalEntry(reply: JsonReply): JournalEntry {
@@ -122,7 +128,6 @@ function journalEntry(reply: JsonReply): JournalEntry {
     ...signedEntry(reply),
     time: reply.text('time'),
     action: reply.text('action'),
-    name: reply.text('name'),
     keyId: reply.text('key_id'),
     ...(algorithm === undefined ? {} : { algorithm }),
     state: reply.text('state'),

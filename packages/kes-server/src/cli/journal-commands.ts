@@ -71,8 +71,8 @@ function addExport(group: KesCommand, io: Io): void {
     } as const
     await withServers(io, flags, (servers) =>
       servers.call(call, async (client, options) => {
-        for await (const { number, entry, signature } of client.journalEntries(options)) {
-          printJson(io, { number, entry: base64(entry), signature: base64(signature) })
+        for await (const { number, name, entry, signature } of client.journalEntries(options)) {
+          printJson(io, { number, name, entry: base64(entry), signature: base64(signature) })
         }
       }),
     )
@@ -115,7 +115,7 @@ off shows only with --expect.`,
     const progress = new Progress(io)
     try {
       for await (const line of readLines(file)) {
-        verifier.next(parseEntryLine(line))
+        verifier.nextFiled(parseEntryLine(line))
         progress.show(verifier.head().number)
       }
       const head = verifier.end()

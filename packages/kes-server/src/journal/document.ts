@@ -7,6 +7,7 @@
 import type { KeyObject } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { decodeEntry, type Entry, EntryFormatError, isSignedBy, type SignedEntry } from './entry.ts'
+import type { FiledEntry } from './verify.ts'
 
 export interface EntryDocument {
   readonly number: number
@@ -119,9 +120,10 @@ export function verifyReceipt(text: string, publicKey: KeyObject): Omit<ReceiptD
   return proven
 }
 
-/** The signed bytes of one line of an export. @throws {@link ProofError} */
-export function parseEntryLine(line: string): SignedEntry {
-  return parseSigned(parseObject(line, 'line'), 'line')
+/** One line of an export. @throws {@link ProofError} */
+export function parseEntryLine(line: string): FiledEntry {
+  const fields = parseObject(line, 'line')
+  return { ...parseSigned(fields, 'line'), number: fields.number, name: fields.name }
 }
 
 function parseSigned(value: unknown, what: string): SignedEntry {

@@ -22,6 +22,12 @@ export class JournalBrokenError extends Error {
   }
 }
 
+/** An entry with what the store has it under. */
+export interface FiledEntry extends SignedEntry {
+  readonly number: unknown
+  readonly name: unknown
+}
+
 /** Takes a journal entry by entry, from the first to the last. */
 export class JournalVerifier {
   readonly #publicKey: KeyObject
@@ -74,6 +80,16 @@ export class JournalVerifier {
       )
     }
     return entry
+  }
+
+  /**
+   * As {@link JournalVerifier.next}, for an entry of an export. By number and name the server finds the entries of a
+   * key, so one that the store has under others is hidden from it.
+   */
+  nextFiled(filed: FiledEntry): Entry {
+    const entry = this.next(filed)
+    if (filed.number === entry.number && filed.name === entry.name) return entry
+    throw new JournalBrokenError(entry.number, 'the store has it under another number or name')
   }
 
   /**

@@ -222,8 +222,9 @@ export class KeyRing {
     const revision = Math.max(row.revision, last?.revision ?? 0) + 1
     const time = now()
     const action = state === 'enabled' ? 'enable' : 'disable'
-    const facts = { ...row, state, revision, time, action, fingerprint: undefined } as const
-    const { entry } = this.#record(facts, by)
+    const { algorithm, createdAt, createdBy } = isTrusted ? row : (this.#journal.provenLastOf(name) ?? row)
+    const facts = { name, keyId: row.keyId, algorithm, createdAt, createdBy, fingerprint: undefined }
+    const { entry } = this.#record({ ...facts, state, revision, time, action }, by)
     const changed = { state, revision, changedAt: time, changedBy: by.identity, journalEntry: entry.number }
     this.#store.replace(this.#withMac({ ...row, ...changed }), row.revision)
     return true
@@ -272,9 +273,11 @@ export class KeyRing {
   #factsOfErasure(name: KeyName): Omit<EntryFacts, keyof Actor> {
     const erasure = { time: now(), action: 'erase', state: 'erased', name } as const
     const row = this.#readIfWhole(name)
-    if (row !== undefined && this.#isTrusted(row)) {
+    const isTrusted = row !== undefined && this.#isTrusted(row)
+    // What unseals has the facts that it was sealed with; a row that was edited and then disabled has not.
+    const fingerprint = isTrusted ? fingerprintOfRow(this.#seal, row) : undefined
+    if (isTrusted && fingerprint !== undefined) {
       const { keyId, algorithm, createdAt, createdBy } = row
-      const fingerprint = fingerprintOfRow(this.#seal, row)
       return { ...erasure, keyId, algorithm, createdAt, createdBy, fingerprint, revision: row.revision + 1 }
     }
     const last = this.#journal.provenLastOf(name)

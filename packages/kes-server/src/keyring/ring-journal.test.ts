@@ -84,7 +84,9 @@ function actions(name: KeyName): string[] {
 /** Verifies the whole journal. @returns its number of entries. */
 function verified(): number {
   const verifier = new JournalVerifier(open.journal.publicKey)
-  for (const { entry, signature } of open.journal.read(0, 100_000)) verifier.next({ bytes: entry, signature })
+  for (const { entry, ...stored } of open.journal.read(0, 100_000)) {
+    verifier.nextFiled({ bytes: entry, ...stored })
+  }
   return verifier.end().number
 }
 
@@ -236,12 +238,33 @@ describe('a row that its last entry contradicts', () => {
   })
 })
 
+test('an entry that was hidden from the server by its name is found by verification', () => {
+  open.ring.create(orders, alice)
+  open.ring.setState(orders, 'disabled', bob)
+  edit(`UPDATE journal SET name = 'hidden' WHERE number = 3`)
+  expect(verified).toThrow('entry 3: the store has it under another number or name')
+})
+
 describe('an erasure', () => {
   test('of a row that was edited says of the key what its last entry says', () => {
     open.ring.create(orders, alice)
     edit(`UPDATE keys SET created_by = 'mallory', algorithm = 'ChaCha20'`)
     const { entry } = open.ring.erase(orders, bob)
     expect(entry).toMatchObject({ createdBy: 'alice', algorithm: 'AES256', fingerprint: undefined })
+  })
+
+  test('of a row that was edited and then disabled says nothing of what was edited', () => {
+    open.ring.create(orders, alice)
+    edit(`UPDATE keys SET created_by = 'mallory', algorithm = 'ChaCha20'`)
+    open.ring.setState(orders, 'disabled', bob)
+    expect(open.ring.history(orders, 0, ALL).at(-1)?.entry).toMatchObject({ createdBy: 'alice' })
+    const { entry } = open.ring.erase(orders, bob)
+    expect(entry).toMatchObject({
+      createdBy: 'alice',
+      algorithm: 'AES256',
+      revision: 3,
+      fingerprint: undefined,
+    })
   })
 
   test('of a row whose entry was changed, too, says nothing that is not proven', () => {

@@ -26,7 +26,7 @@ export function journalHead(journal: Journal): HeadDocument {
 
 export interface JournalPage {
   /** Base64 of what the store has, intact or not. */
-  readonly entries: readonly { number: number; entry: string; signature: string }[]
+  readonly entries: readonly { number: number; name: string; entry: string; signature: string }[]
   /** The `after` of the next page; absent on the last. */
   readonly continue_at?: number
 }
@@ -36,8 +36,9 @@ export function journalEntries(journal: Journal, after: number): JournalPage {
   const entries = journal.read(after, PAGE_ENTRIES)
   const last = entries.length < PAGE_ENTRIES ? undefined : entries.at(-1)
   return {
-    entries: entries.map(({ number, entry, signature }) => ({
+    entries: entries.map(({ number, name, entry, signature }) => ({
       number,
+      name,
       entry: Buffer.from(entry).toString('base64'),
       signature: Buffer.from(signature).toString('base64'),
     })),

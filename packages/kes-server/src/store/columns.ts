@@ -36,6 +36,12 @@ export class Columns {
     return value instanceof Uint8Array ? value : new Uint8Array(0)
   }
 
+  /** For texts that are compared with what is authenticated. */
+  textAsFound(column: string): string {
+    const value = this.#row[column]
+    return typeof value === 'string' ? value : ''
+  }
+
   integer(column: string, min: number): number {
     const value = this.#row[column]
     const isRight = typeof value === 'number' && Number.isSafeInteger(value) && value >= min

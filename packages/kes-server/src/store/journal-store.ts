@@ -5,14 +5,13 @@ import { Columns } from './columns.ts'
 export interface StoredEntry {
   /** From 1, without gaps. */
   readonly number: number
-  /** Read back as found, as is the signature: an entry shows by itself whether it is intact. */
+  /**
+   * The name of the entry's key, by which it is found; empty for entries about the store itself. Read back as found,
+   * as are entry and signature: an entry shows by itself whether it is intact.
+   */
+  readonly name: string
   readonly entry: Uint8Array
   readonly signature: Uint8Array
-}
-
-export interface NewEntry extends StoredEntry {
-  /** The name of the entry's key, by which it is found; empty for entries about the store itself. */
-  readonly name: string
 }
 
 /** Every method may throw a {@link StoreError} (502). */
@@ -22,7 +21,7 @@ export interface JournalStore {
   /** Once in a store's life. */
   insertJournalKey(sealed: Uint8Array): void
   /** Called inside the transaction of the change that the entry records. */
-  appendEntry(entry: NewEntry): void
+  appendEntry(entry: StoredEntry): void
   lastEntry(): StoredEntry | undefined
   /** In the order of their numbers. */
   readEntries(after: number, limit: number): StoredEntry[]
@@ -35,6 +34,7 @@ export function storedEntryFromColumns(row: unknown): StoredEntry {
   const columns = new Columns(row)
   return {
     number: columns.integer('number', Number.MIN_SAFE_INTEGER),
+    name: columns.textAsFound('name'),
     entry: columns.bytesAsFound('entry'),
     signature: columns.bytesAsFound('signature'),
   }

@@ -15,7 +15,7 @@ import {
 import type { KeyName } from '../names.ts'
 import { ColumnError, Columns } from './columns.ts'
 import { IN_MEMORY, openConnection } from './connection.ts'
-import { type NewEntry, type StoredEntry, storedEntryFromColumns } from './journal-store.ts'
+import { type StoredEntry, storedEntryFromColumns } from './journal-store.ts'
 import {
   erasedNameFromColumns,
   erasedNameToColumns,
@@ -151,7 +151,7 @@ export class SqliteStore implements KeyStore, SealStore {
     this.#write('create key', () => this.#statements.insertJournalKey.run(sealed))
   }
 
-  appendEntry({ number, name, entry, signature }: NewEntry): void {
+  appendEntry({ number, name, entry, signature }: StoredEntry): void {
     this.#write('change key', () => this.#statements.appendEntry.run(number, name, entry, signature))
   }
 
