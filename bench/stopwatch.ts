@@ -29,7 +29,24 @@ export interface Latency {
 
 /** Milliseconds of single calls, for what waits for a disk. */
 export function latencyOf(times: number, call: (number: number) => unknown): Latency {
-  const latencies = Array.from({ length: times }, (_, number) => millisOf(() => call(number)))
+  return latencyFrom(Array.from({ length: times }, (_, number) => millisOf(() => call(number))))
+}
+
+/** As {@link latencyOf}, of calls that end later, one after the other. */
+export async function asyncLatencyOf(
+  times: number,
+  call: (number: number) => Promise<unknown>,
+): Promise<Latency> {
+  const latencies: number[] = []
+  for (let number = 0; number < times; number += 1) {
+    const startedMs = performance.now()
+    await call(number)
+    latencies.push(performance.now() - startedMs)
+  }
+  return latencyFrom(latencies)
+}
+
+function latencyFrom(latencies: number[]): Latency {
   latencies.sort((a, b) => a - b)
   return { p50Ms: percentile(latencies, 0.5), p99Ms: percentile(latencies, 0.99) }
 }

@@ -11,7 +11,7 @@ import { Seal } from '../packages/kes-server/src/seal/seal.ts'
 import { SqliteStore } from '../packages/kes-server/src/store/sqlite-store.ts'
 import { TemporaryFolder } from './cleanup.ts'
 import { type Program, parseCount } from './program.ts'
-import { type Latency, latencyOf, millisOf } from './stopwatch.ts'
+import { asyncLatencyOf, type Latency, latencyOf, millisOf } from './stopwatch.ts'
 import { formatMegabytes, formatNumber, formatTable } from './table.ts'
 
 const DEFAULT_SIZES = '1,10000,100000'
@@ -77,14 +77,15 @@ async function run(args: readonly string[]): Promise<number> {
     process.stdout.write(HELP)
     return 0
   }
-  const results = options.sizes.map((keys) => measure(keys, options))
+  const results: Measurement[] = []
+  for (const keys of options.sizes) results.push(await measure(keys, options))
   process.stdout.write(
     options.isJson ? results.map((result) => `${JSON.stringify(result)}\n`).join('') : tables(results),
   )
   return 0
 }
 
-function measure(keys: number, { changes, folder: parent }: Options): Measurement {
+async function measure(keys: number, { changes, folder: parent }: Options): Promise<Measurement> {
   using folder = new TemporaryFolder(parent)
   const path = join(folder.path, 'kes.db')
   const keyFile = randomBytes(32)
@@ -116,7 +117,7 @@ function measure(keys: number, { changes, folder: parent }: Options): Measuremen
       create: latencyOf(changes, (number) => ring.create(name(number), BY)),
       disable: latencyOf(changes, (number) => ring.setState(name(number), 'disabled', BY)),
       enable: latencyOf(changes, (number) => ring.setState(name(number), 'enabled', BY)),
-      erase: latencyOf(changes, (number) => ring.erase(name(number), BY)),
+      erase: await asyncLatencyOf(changes, (number) => ring.erase(name(number), BY)),
       fileBytes,
     }
   } finally {

@@ -34,6 +34,7 @@ export const EVERY_ERROR: Readonly<Record<ClassName, readonly errors.KesError[]>
   RecordDamagedError: [new errors.RecordDamagedError('read key')],
   StoreUnreachableError: [new errors.StoreUnreachableError()],
   StoreUnavailableError: [new errors.StoreUnavailableError()],
+  ErasePendingError: [new errors.ErasePendingError()],
   ShuttingDownError: [new errors.ShuttingDownError()],
   InternalError: [new errors.InternalError()],
 }

@@ -3,7 +3,8 @@ import { createPublicKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { JournalVerifier } from '../../packages/kes-server/src/journal/verify.ts'
-import { Installation, type ServerProcess } from './server-process.ts'
+import { Installation } from './installation.ts'
+import type { ServerProcess } from './server-process.ts'
 
 /** More with `JOURNAL_KILLS=200`. */
 const KILLS = Number(process.env.JOURNAL_KILLS ?? 3)

@@ -279,6 +279,19 @@ export class StoreUnavailableError extends KesError {
   }
 }
 
+/**
+ * The key is erased for every use, but its sealed record may still stand in a file of the store. The server goes on
+ * removing it; the same call tells, again, how that stands.
+ */
+export class ErasePendingError extends KesError {
+  override readonly name = 'ErasePendingError'
+  readonly status = 503
+  readonly code = 'ErasePending'
+  constructor(options?: ErrorOptions) {
+    super('key is erased, but its record is still being removed from disk', options)
+  }
+}
+
 // --- The server itself ---------------------------------------------------------------------------------------
 
 export class ShuttingDownError extends KesError {

@@ -167,16 +167,24 @@ function expireCache(ring: KeyRing, { cache }: ServerConfig): NodeJS.Timeout[] {
   return timers
 }
 
-/** What could not be removed from the store's files when its key was erased is tried again. */
+/** What could not be removed from the store's files when its key was erased is tried again, and at every start. */
 function purgeErased({ store }: OpenStore, errorLog: ErrorLog): NodeJS.Timeout {
   let isOwed = false
-  const timer = setInterval(() => {
+  const purge = async () => {
     const wasOwed = isOwed
-    isOwed = !store.purge()
-    if (isOwed && !wasOwed)
-      errorLog.warn('erased keys are still in the write-ahead log: something reads the store')
-  }, PURGE_INTERVAL_MS)
+    let reason = 'a program reads the store'
+    try {
+      isOwed = !(await store.purge())
+    } catch (error) {
+      isOwed = true
+      reason = error instanceof Error ? error.message : String(error)
+    }
+    if (isOwed && !wasOwed) errorLog.warn(`records of erased keys are still on the disk: ${reason}`)
+    if (wasOwed && !isOwed) errorLog.info('records of erased keys were removed from the disk')
+  }
+  const timer = setInterval(purge, PURGE_INTERVAL_MS)
   timer.unref()
+  void purge()
   return timer
 }
 

@@ -3,6 +3,7 @@ import {
   apiErrorOf,
   CertificateRequiredError,
   decodeApiError,
+  ErasePendingError,
   IdentityNotFoundError,
   InvalidBodyError,
   InvalidKeySizeError,
@@ -70,6 +71,12 @@ describe('status and message of a Go KES give the class', () => {
     [502, 'failed to list keys', StoreUnavailableError, 'StoreUnavailable'],
     [502, 'key store is unavailable', StoreUnavailableError, 'StoreUnavailable'],
     [504, 'key store is not reachable', StoreUnreachableError, 'StoreUnreachable'],
+    [
+      503,
+      'key is erased, but its record is still being removed from disk',
+      ErasePendingError,
+      'ErasePending',
+    ],
     [503, 'server is shutting down', ShuttingDownError, 'ShuttingDown'],
   ])('%i %j', (status, message, type, code) => {
     const error = apiErrorOf(status, message)

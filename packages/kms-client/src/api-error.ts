@@ -132,6 +132,14 @@ export class StoreUnreachableError extends KesApiError {
   override readonly name = 'StoreUnreachableError'
 }
 
+/**
+ * 503, of a delete: the key is gone for every use, but a file of the store may still hold its sealed record. Repeat
+ * the call until it succeeds, or answers {@link KeyNotFoundError}, to know that none does.
+ */
+export class ErasePendingError extends KesApiError {
+  override readonly name = 'ErasePendingError'
+}
+
 /** 503: the server is going down. */
 export class ShuttingDownError extends KesApiError {
   override readonly name = 'ShuttingDownError'
@@ -188,6 +196,12 @@ const KNOWN_ERRORS: readonly KnownError[] = [
   known('StoreUnavailable', StoreUnavailableError, 502, 'failed to list keys'),
   known('StoreUnavailable', StoreUnavailableError, 502, 'key store is unavailable'),
   known('StoreUnreachable', StoreUnreachableError, 504, 'key store is not reachable'),
+  known(
+    'ErasePending',
+    ErasePendingError,
+    503,
+    'key is erased, but its record is still being removed from disk',
+  ),
   known('ShuttingDown', ShuttingDownError, 503, 'server is shutting down'),
   known('InternalError', KesApiError, 500, 'internal server error'),
 ]

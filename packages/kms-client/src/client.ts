@@ -171,7 +171,12 @@ export class KesClient implements AsyncDisposable {
     return await this.#get(keyPath('describe', name), decodeKeyInfo, options)
   }
 
-  /** Erases the key, and with it all that was encrypted under it. @throws {@link KeyNotFoundError} */
+  /**
+   * Erases the key, and with it all that was encrypted under it.
+   *
+   * @throws {@link KeyNotFoundError}
+   * @throws {@link ErasePendingError} if the key is gone, but its sealed record not yet from the server's disk.
+   */
   async deleteKey(name: string, options?: CallOptions): Promise<void> {
     await this.#send({ method: 'DELETE', path: keyPath('delete', name) }, options)
   }

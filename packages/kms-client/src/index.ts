@@ -5,6 +5,7 @@
  */
 export {
   CertificateRequiredError,
+  ErasePendingError,
   IdentityNotFoundError,
   InvalidBodyError,
   InvalidKeySizeError,

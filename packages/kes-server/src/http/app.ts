@@ -2,6 +2,7 @@
  * The HTTP side of the server on fastify: which API a request means, who asks, whether it may, and what it is
  * answered. Each request passes the same stages in KES's order: path, method, identity, policy, body, operation.
  */
+import assert from 'node:assert/strict'
 import { type IncomingHttpHeaders, type IncomingMessage, METHODS, type Server } from 'node:http'
 import type { Socket } from 'node:net'
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
@@ -219,10 +220,20 @@ export async function createApp({
         identity: peer.identity,
         ip: peer.ip,
       }
-      succeed(exchange, api.run(services, call))
+      const result = api.run(services, call)
+      if (result instanceof Promise) awaitReply(exchange, result)
+      else succeed(exchange, result)
     } catch (error) {
       refuse(exchange, error)
     }
+  }
+
+  function awaitReply(exchange: Exchange, result: Promise<Reply>): void {
+    result
+      .then((reply) => {
+        if (!exchange.isReplied) succeed(exchange, reply)
+      })
+      .catch((error) => refuse(exchange, error))
   }
 
   function succeed(exchange: Exchange, result: Reply): void {
@@ -291,12 +302,13 @@ export async function createApp({
   function streamLog(exchange: Exchange, api: Api): void {
     const { reply } = exchange
     exchange.expiresMs = Number.POSITIVE_INFINITY
-    const { audit } = api.run(services, {
+    const opened = api.run(services, {
       ...NO_CALL,
       identity: exchange.peer.identity,
       ip: exchange.peer.ip,
     })
-    settle(exchange, 200, audit)
+    assert(!(opened instanceof Promise))
+    settle(exchange, 200, opened.audit)
     reply.hijack()
     reply.raw.writeHead(200, { 'content-type': 'application/x-ndjson' })
     const reader = exchange.raw instanceof Http2Request ? exchange.raw.stream : reply.raw

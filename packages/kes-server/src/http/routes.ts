@@ -89,7 +89,8 @@ export interface Api {
   readonly log?: LogName
   /** The path that policies are asked about, if it is not the request's own. */
   readonly policyArgument?: (argument: string) => string
-  readonly run: (services: Services, call: Call) => Reply
+  /** A promise only where the reply waits for the disk after all else is done: see *The synchronous turn*. */
+  readonly run: (services: Services, call: Call) => Reply | Promise<Reply>
 }
 
 const BODY_BYTES_MAX = 1_000_000
@@ -178,11 +179,11 @@ export const APIS: readonly Api[] = [
     ...DEFAULTS,
     method: 'DELETE',
     path: '/v1/key/delete/',
-    run({ ring, policies }, call) {
+    async run({ ring, policies }, call) {
       const name = parseKeyName(call.argument)
       refuseWaitingPeriod(call.query)
       const wantsReceipt = parseFlag(call.query, 'receipt')
-      const receipt = deleteKey(ring, name, callerOf(policies, call))
+      const receipt = await deleteKey(ring, name, callerOf(policies, call))
       const audit = `secret key '${name}' deleted`
       return wantsReceipt ? json(audit, receipt) : empty(audit)
     },

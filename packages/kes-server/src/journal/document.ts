@@ -33,7 +33,6 @@ export interface EntryDocument {
 const NOT_COVERED: readonly string[] = [
   'backups, snapshots and other copies of the store, which still hold the sealed key',
   'blocks that a drive or a copy-on-write file system keeps after it has remapped or copied them',
-  'a copy of the sealed record that SQLite may have left in a free part of its file: this version does not search for it',
 ]
 
 /** @throws {@link EntryFormatError} if the bytes are no entry. */

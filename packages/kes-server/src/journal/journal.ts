@@ -90,6 +90,20 @@ export class Journal {
     return stored !== undefined && this.#isSigned(stored) ? this.lastOf(name) : undefined
   }
 
+  /**
+   * The entry of the erasure that was the last thing to happen to this name.
+   *
+   * @throws {@link RecordDamagedError} (502) if the last entry was changed, or is of no erasure.
+   */
+  lastErasureOf(name: KeyName): RecordedEntry {
+    const stored = this.#store.lastEntryOf(name)
+    const entry = stored && this.#isSigned(stored) ? readEntry(stored) : undefined
+    if (stored !== undefined && entry?.name === name && entry.action === 'erase')
+      return { entry, bytes: stored.entry, signature: stored.signature }
+    const detail = `the journal's entry of the erasure of '${name}' was changed`
+    throw new RecordDamagedError('read key', { detail })
+  }
+
   /** Whether the key is as its last entry left it: an older row that was put back is not. */
   agreesWith(row: Omit<KeyRow, 'sealed' | 'mac'>): boolean {
     const last = this.lastOf(row.name)

@@ -251,12 +251,21 @@ export class KeyRing {
   }
 
   /**
-   * Erases a key: all that was encrypted under it is lost when this returns.
+   * Erases a key: no use can succeed any more when this returns, and no file of the store holds its record when the
+   * promise is fulfilled. To be called again after {@link ErasePendingError}: then it ends once the record is gone.
    *
    * @returns the journal's entry, from which a receipt is made.
-   * @throws {@link KeyNotFoundError} (404)
+   * @throws {@link KeyNotFoundError} (404) at once; the promise rejects with {@link ErasePendingError} (503).
    */
-  erase(name: KeyName, by: Actor): RecordedEntry {
+  erase(name: KeyName, by: Actor): Promise<RecordedEntry> {
+    const recorded =
+      this.#store.has(name) || !this.#store.isErasing(name)
+        ? this.#erase(name, by)
+        : this.#journal.lastErasureOf(name)
+    return this.#store.finishErasure(name).then(() => recorded)
+  }
+
+  #erase(name: KeyName, by: Actor): RecordedEntry {
     this.#forget(name)
     return this.#store.transaction(() => {
       if (!this.#store.has(name)) throw new KeyNotFoundError()

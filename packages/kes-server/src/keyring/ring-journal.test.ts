@@ -91,23 +91,23 @@ function verified(): number {
 }
 
 describe('every change has one entry, in order', () => {
-  test('of making, locking, resuming and erasing, and of taking the name again', () => {
+  test('of making, locking, resuming and erasing, and of taking the name again', async () => {
     const { ring } = open
     ring.create(orders, alice)
     ring.setState(orders, 'disabled', bob)
     ring.setState(orders, 'disabled', bob)
     ring.setState(orders, 'enabled', bob)
-    ring.erase(orders, bob)
+    await ring.erase(orders, bob)
     ring.create(orders, alice, { reuse: true })
     expect(actions(orders)).toEqual(['create', 'disable', 'enable', 'erase', 'reuse'])
     expect(verified()).toBe(6) // The first is the set-up.
   })
 
-  test('with who, from where, and the fingerprint of an imported key', () => {
+  test('with who, from where, and the fingerprint of an imported key', async () => {
     const secretKey = Buffer.alloc(32, 7)
     const fingerprint = fingerprintOf(secretKey)
     open.ring.create(orders, alice, {}, { algorithm: 'ChaCha20', secretKey })
-    const { entry } = open.ring.erase(orders, bob)
+    const { entry } = await open.ring.erase(orders, bob)
     expect(actions(orders)).toEqual(['import', 'erase'])
     expect(entry).toMatchObject({
       ...bob,
@@ -163,13 +163,13 @@ describe('a row that its last entry contradicts', () => {
   }
 
   /** Keeps the row, changes the key, and puts the old row back. */
-  function putBackAfter(change: () => void): void {
+  async function putBackAfter(change: () => unknown): Promise<void> {
     open.store.close()
     const db = new Database(path)
     const row = db.prepare('SELECT * FROM keys').get() as Record<string, unknown>
     db.close()
     open = openStore()
-    change()
+    await change()
     open.store.close()
     const again = new Database(path)
     const columns = Object.keys(row)
@@ -179,9 +179,9 @@ describe('a row that its last entry contradicts', () => {
     open = openStore()
   }
 
-  test('because an older one was put back is refused: a disabled key is not enabled so', () => {
+  test('because an older one was put back is refused: a disabled key is not enabled so', async () => {
     open.ring.create(orders, alice)
-    putBackAfter(() => open.ring.setState(orders, 'disabled', bob))
+    await putBackAfter(() => open.ring.setState(orders, 'disabled', bob))
     refused()
     expect(open.ring.setState(orders, 'disabled', bob)).toBe(true)
     open.ring.setState(orders, 'enabled', bob)
@@ -189,20 +189,20 @@ describe('a row that its last entry contradicts', () => {
     verified()
   })
 
-  test('because an erased one was put back is refused, and no disabling makes it good', () => {
+  test('because an erased one was put back is refused, and no disabling makes it good', async () => {
     open.ring.create(orders, alice)
-    putBackAfter(() => open.ring.erase(orders, bob))
+    await putBackAfter(() => open.ring.erase(orders, bob))
     refused()
     expect(() => open.ring.setState(orders, 'disabled', bob)).toThrow(RecordDamagedError)
     expect(open.ring.setStateOfAll('', 'disabled', bob, () => true)).toMatchObject({ changed: 0, damaged: 1 })
-    open.ring.erase(orders, bob)
+    await open.ring.erase(orders, bob)
     expect(() => open.ring.use(orders)).toThrow(KeyNotFoundError)
   })
 
-  test('because the key was made anew is refused, and no disabling makes it good', () => {
+  test('because the key was made anew is refused, and no disabling makes it good', async () => {
     open.ring.create(orders, alice)
-    putBackAfter(() => {
-      open.ring.erase(orders, bob)
+    await putBackAfter(async () => {
+      await open.ring.erase(orders, bob)
       open.ring.create(orders, bob, { reuse: true })
     })
     refused()
@@ -226,14 +226,14 @@ describe('a row that its last entry contradicts', () => {
       'says another revision',
       `UPDATE journal SET entry = CAST(substr(entry, 1, 67) || x'07' || substr(entry, 69) AS BLOB) WHERE name = 'orders'`,
     ],
-  ])('is refused when the entry %s, harms no other key, and can be erased', (_, sql) => {
+  ])('is refused when the entry %s, harms no other key, and can be erased', async (_, sql) => {
     open.ring.create(orders, alice)
     edit(sql)
     refused()
     const other = parseKeyName('zebra')
     open.ring.create(other, alice)
     expect(open.ring.use(other)).toBeDefined()
-    open.ring.erase(orders, bob)
+    await open.ring.erase(orders, bob)
     expect(open.ring.names('', undefined, ALL)).toEqual(['zebra'])
   })
 })
@@ -246,19 +246,19 @@ test('an entry that was hidden from the server by its name is found by verificat
 })
 
 describe('an erasure', () => {
-  test('of a row that was edited says of the key what its last entry says', () => {
+  test('of a row that was edited says of the key what its last entry says', async () => {
     open.ring.create(orders, alice)
     edit(`UPDATE keys SET created_by = 'mallory', algorithm = 'ChaCha20'`)
-    const { entry } = open.ring.erase(orders, bob)
+    const { entry } = await open.ring.erase(orders, bob)
     expect(entry).toMatchObject({ createdBy: 'alice', algorithm: 'AES256', fingerprint: undefined })
   })
 
-  test('of a row that was edited and then disabled says nothing of what was edited', () => {
+  test('of a row that was edited and then disabled says nothing of what was edited', async () => {
     open.ring.create(orders, alice)
     edit(`UPDATE keys SET created_by = 'mallory', algorithm = 'ChaCha20'`)
     open.ring.setState(orders, 'disabled', bob)
     expect(open.ring.history(orders, 0, ALL).at(-1)?.entry).toMatchObject({ createdBy: 'alice' })
-    const { entry } = open.ring.erase(orders, bob)
+    const { entry } = await open.ring.erase(orders, bob)
     expect(entry).toMatchObject({
       createdBy: 'alice',
       algorithm: 'AES256',
@@ -267,13 +267,13 @@ describe('an erasure', () => {
     })
   })
 
-  test('of a row whose entry was changed, too, says nothing that is not proven', () => {
+  test('of a row whose entry was changed, too, says nothing that is not proven', async () => {
     open.ring.create(orders, alice)
     edit(
       `UPDATE keys SET created_by = 'mallory'`,
       `UPDATE journal SET entry = CAST(substr(entry, 1, 67) || x'07' || substr(entry, 69) AS BLOB) WHERE name = 'orders'`,
     )
-    const { entry } = open.ring.erase(orders, bob)
+    const { entry } = await open.ring.erase(orders, bob)
     expect(entry).toMatchObject({
       createdAt: '',
       createdBy: '',
@@ -309,10 +309,10 @@ describe('a store of the first schema', () => {
       const before = { ...row, journalEntry: 0 }
       open.store.replace({ ...before, mac: open.seal.macOfRow(before) }, row.revision)
     }
-    edit('DROP TABLE journal; DROP TABLE journal_key; PRAGMA user_version = 1', ...more)
+    edit('DROP TABLE journal; DROP TABLE journal_key; DROP TABLE erasures; PRAGMA user_version = 1', ...more)
   }
 
-  test('has its keys adopted at once, as they are, and their life goes on', () => {
+  test('has its keys adopted at once, as they are, and their life goes on', async () => {
     const names = Array.from({ length: 1200 }, (_, number) => parseKeyName(`key-${number}`))
     open.store.transaction(() => {
       for (const name of names) open.ring.create(name, alice)
@@ -324,7 +324,7 @@ describe('a store of the first schema', () => {
     open.ring.setState(parseKeyName('key-7'), 'enabled', bob)
     expect(actions(parseKeyName('key-7'))).toEqual(['adopt', 'enable'])
     expect(open.ring.use(parseKeyName('key-1199'))).toBeDefined()
-    const { entry } = open.ring.erase(parseKeyName('key-8'), bob)
+    const { entry } = await open.ring.erase(parseKeyName('key-8'), bob)
     expect(entry).toMatchObject({ createdBy: 'alice', revision: 2 })
   })
 

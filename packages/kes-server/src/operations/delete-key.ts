@@ -4,7 +4,12 @@ import type { KeyRing } from '../keyring/key-ring.ts'
 import type { KeyName } from '../names.ts'
 import type { Caller } from './caller.ts'
 
-/** @returns the receipt. @throws KeyNotFoundError (404) */
-export function deleteKey(ring: KeyRing, name: KeyName, caller: Caller): ReceiptDocument {
-  return receiptDocument(ring.erase(name, caller))
+/**
+ * The key is refused for every use when this returns. The promise ends when no file of the store holds its record.
+ *
+ * @returns the receipt.
+ * @throws KeyNotFoundError (404), ErasePendingError (503)
+ */
+export async function deleteKey(ring: KeyRing, name: KeyName, caller: Caller): Promise<ReceiptDocument> {
+  return receiptDocument(await ring.erase(name, caller))
 }

@@ -82,22 +82,32 @@ export interface KeyStore extends JournalStore {
    */
   replace(row: KeyRow, expectedRevision: number): void
   /**
-   * Removes the key, damaged or not, and reserves its name if there is a tombstone. After the commit the store
-   * purges, see {@link KeyStore.purge}.
+   * Removes the key, damaged or not, and reserves its name if there is a tombstone. Its bytes may still stand in the
+   * store's files: call {@link KeyStore.finishErasure} after the commit.
    *
    * @throws {@link KeyNotFoundError} (404)
    */
   erase(name: KeyName, tombstone: ErasedName | undefined): void
+  /** Whether a key of this name was erased and no call of {@link KeyStore.finishErasure} has ended well since. */
+  isErasing(name: KeyName): boolean
+  /**
+   * Ends once no file of the store holds what was erased under this name.
+   *
+   * @throws {@link ErasePendingError} (503) after 5 s, or if the disk fails. The store remembers what is left, over a
+   *   restart too; see {@link KeyStore.purge}.
+   */
+  finishErasure(name: KeyName): Promise<void>
   /** Frees an erased name. @returns whether it was one. */
   dropErased(name: KeyName): boolean
 
   /**
-   * Tries again, for a bounded time, to remove what erased keys left in the store's files.
+   * Tries again, once, to remove what erased keys left in the store's files.
    *
-   * @returns false while something is known to be left, for instance because a backup is reading the store. The
-   *   keys are gone for every reader that begins later all the same. Not called inside a transaction.
+   * @returns false while something may be left, for instance because a backup is reading the store. The keys are
+   *   gone for every reader that begins later all the same.
+   * @throws what the disk answered.
    */
-  purge(): boolean
+  purge(): Promise<boolean>
 
   /**
    * Names with this prefix that come after `after`, in the order of their bytes. As found: a name that was written by

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import Database from 'better-sqlite3'
 import { initial } from './migrations/001-initial.ts'
 import { journal } from './migrations/002-journal.ts'
+import { erasures } from './migrations/003-erasures.ts'
 import { StoreOpenError } from './open-errors.ts'
 
 export interface Migration {
@@ -14,7 +15,7 @@ export interface Migration {
 /** `LKEY`, by which `file` and other programs tell a Latchkey store from other SQLite files. */
 export const APPLICATION_ID = 0x4c4b4559
 
-const MIGRATIONS: readonly Migration[] = [initial, journal]
+const MIGRATIONS: readonly Migration[] = [initial, journal, erasures]
 export const SCHEMA_VERSION = MIGRATIONS.length
 
 /**

@@ -114,7 +114,7 @@ describe('a new store', () => {
     ] as const) {
       const spy = vi.spyOn(Database.prototype, 'pragma')
       const store = at === path ? SqliteStore.open(path) : SqliteStore.inMemory()
-      const db = spy.mock.contexts.at(-1) as Database.Database
+      const db = (spy.mock.contexts as Database.Database[]).findLast(({ open }) => open) as Database.Database
       spy.mockRestore()
       const settings = ['journal_mode', 'synchronous', 'secure_delete', 'foreign_keys', 'trusted_schema']
       expect(settings.map((name) => db.pragma(name, { simple: true }))).toEqual([journalMode, 2, 1, 1, 0])
@@ -164,7 +164,7 @@ describe('what can not be a store is refused in one line', () => {
   test('the store of a newer server, which is left as it is', () => {
     SqliteStore.open(path).close()
     edit(`PRAGMA user_version = ${SCHEMA_VERSION + 1}`)
-    expect(refusal()).toMatch(/a newer server has written it \(schema 3, this server knows 2\)/)
+    expect(refusal()).toMatch(/a newer server has written it \(schema 4, this server knows 3\)/)
   })
 
   test('the store of a newer server that was killed, whose log is left as it is', () => {

@@ -14,7 +14,8 @@ import {
 } from '../errors.ts'
 import type { KeyName } from '../names.ts'
 import { ColumnError, Columns } from './columns.ts'
-import { IN_MEMORY, openConnection } from './connection.ts'
+import { type Connection, IN_MEMORY, openConnection } from './connection.ts'
+import { Erasures } from './erasures.ts'
 import { type StoredEntry, storedEntryFromColumns } from './journal-store.ts'
 import {
   erasedNameFromColumns,
@@ -35,9 +36,18 @@ import { insertSeal, readSeal } from './seal-table.ts'
 import { asOpenError, asStoreError, isUniqueViolation } from './sqlite-errors.ts'
 import type { Statements } from './statements.ts'
 import { createPrivateFile, permissionWarnings, resolveStorePath } from './store-file.ts'
+import { StoreFiles } from './store-files.ts'
 import { StoreLock } from './store-lock.ts'
 
 const BUSY_TIMEOUT_MS = 1000
+const ERASE_TIMEOUT_MS = 5000
+export interface SqliteStoreOptions {
+  /** How long a write waits for another process's. */
+  readonly busyTimeoutMs?: number
+  /** How long {@link SqliteStore.finishErasure} tries. */
+  readonly eraseTimeoutMs?: number
+}
+
 /** Follows every name that begins with the same prefix. */
 const LAST = '\u{10ffff}'
 
@@ -50,11 +60,13 @@ export class SqliteStore implements KeyStore, SealStore {
   readonly #lock: StoreLock | undefined
   readonly #inode: number | undefined
   readonly #statements: Statements
+  readonly #files: StoreFiles | undefined
+  readonly #erasures: Erasures
+  readonly #eraseTimeoutMs: number
   #depth = 0
-  /** Due: erased since the last attempt. Owed: the last attempt did not succeed. */
-  #purge: 'none' | 'due' | 'owed' = 'due'
 
-  private constructor(path: string, lock: StoreLock | undefined, busyTimeoutMs: number) {
+  private constructor(path: string, lock: StoreLock | undefined, options: SqliteStoreOptions) {
+    const { busyTimeoutMs = BUSY_TIMEOUT_MS, eraseTimeoutMs = ERASE_TIMEOUT_MS } = options
     this.path = path
     this.#lock = lock
     this.#inode = lock && statSync(path).ino
@@ -62,8 +74,10 @@ export class SqliteStore implements KeyStore, SealStore {
     const connection = openConnection(path, busyTimeoutMs)
     this.#db = connection.db
     this.#statements = connection.statements
+    this.#files = lock && openFiles(path, connection)
+    this.#erasures = new Erasures(this.#db, this.#files, busyTimeoutMs)
+    this.#eraseTimeoutMs = eraseTimeoutMs
     this.warnings = [...permissions, ...connection.warnings]
-    this.purge() // What a server that was killed had just erased still stands in the write-ahead log.
   }
 
   /**
@@ -72,12 +86,12 @@ export class SqliteStore implements KeyStore, SealStore {
    * @throws {@link StoreLockedError} if a server, this one or another, has it open.
    * @throws {@link StoreOpenError} with one line for the operator; an existing store is unchanged then.
    */
-  static open(path: string, options: { readonly busyTimeoutMs?: number } = {}): SqliteStore {
+  static open(path: string, options: SqliteStoreOptions = {}): SqliteStore {
     const real = resolveStorePath(path)
     const lock = StoreLock.acquire(real)
     try {
       createPrivateFile(real)
-      return new SqliteStore(real, lock, options.busyTimeoutMs ?? BUSY_TIMEOUT_MS)
+      return new SqliteStore(real, lock, options)
     } catch (error) {
       lock.release()
       throw error
@@ -86,7 +100,7 @@ export class SqliteStore implements KeyStore, SealStore {
 
   /** A store that ends with the process. */
   static inMemory(): SqliteStore {
-    return new SqliteStore(IN_MEMORY, undefined, BUSY_TIMEOUT_MS)
+    return new SqliteStore(IN_MEMORY, undefined, {})
   }
 
   has(name: KeyName): boolean {
@@ -130,14 +144,29 @@ export class SqliteStore implements KeyStore, SealStore {
 
   erase(name: KeyName, tombstone: ErasedName | undefined): void {
     this.#write('delete key', () => {
-      if (this.#statements.erase.run(name).changes === 0) throw new KeyNotFoundError()
+      const erased = this.#statements.erase.get(name)
+      if (erased === undefined) throw new KeyNotFoundError()
       if (tombstone !== undefined) this.#statements.insertErased.run(erasedNameToColumns(tombstone))
-      this.#purge = 'due'
+      this.#erasures.add(name, new Columns(erased).bytesAsFound('sealed'))
     })
   }
 
   dropErased(name: KeyName): boolean {
     return this.#write('create key', () => this.#statements.dropErased.run(name).changes > 0)
+  }
+
+  isErasing(name: KeyName): boolean {
+    return this.#attempt('delete key', () => this.#erasures.has(name))
+  }
+
+  finishErasure(name: KeyName): Promise<void> {
+    assert.equal(this.#depth, 0)
+    return this.#erasures.finish(name, this.#eraseTimeoutMs)
+  }
+
+  purge(): Promise<boolean> {
+    assert.equal(this.#depth, 0)
+    return this.#erasures.purge()
   }
 
   journalKey(): Uint8Array | undefined {
@@ -176,23 +205,6 @@ export class SqliteStore implements KeyStore, SealStore {
     return this.#attempt('read key', () =>
       this.#statements.entriesOf.all(name, after, limit).map(storedEntryFromColumns),
     )
-  }
-
-  /**
-   * `secure_delete` has overwritten the row in the database; its old bytes stand in the write-ahead log until a
-   * checkpoint has emptied that. A reader on an old snapshot needs the log, so SQLite tries again and again for as
-   * long as the busy timeout lasts.
-   */
-  purge(): boolean {
-    assert.equal(this.#depth, 0)
-    if (this.#purge === 'none') return true
-    try {
-      const busy = this.#db.pragma('wal_checkpoint(TRUNCATE)', { simple: true })
-      this.#purge = busy === 0 ? 'none' : 'owed'
-    } catch {
-      this.#purge = 'owed' // A failing disk: what was to be erased is committed as erased all the same.
-    }
-    return this.#purge === 'none'
   }
 
   names(prefix: string, after: string | undefined, limit: number): KeyName[] {
@@ -274,17 +286,14 @@ export class SqliteStore implements KeyStore, SealStore {
       this.#db.close()
     } finally {
       this.#lock?.release()
+      this.#files?.close()
     }
   }
 
   /** Runs `body` as a transaction, or as a part of the one under way that fails alone. */
   #write<T>(action: StoreAction, body: () => T): T {
     if (this.#depth > 0) return this.#attempt(action, () => this.#within('SAVEPOINT', action, body))
-    try {
-      return this.#attempt(action, () => this.#within('TRANSACTION', action, body))
-    } finally {
-      if (this.#purge === 'due') this.purge()
-    }
+    return this.#attempt(action, () => this.#within('TRANSACTION', action, body))
   }
 
   #within<T>(kind: 'TRANSACTION' | 'SAVEPOINT', action: StoreAction, body: () => T): T {
@@ -321,5 +330,14 @@ export class SqliteStore implements KeyStore, SealStore {
       }
       throw asStoreError(action, error)
     }
+  }
+}
+
+function openFiles(path: string, { db }: Connection): StoreFiles {
+  try {
+    return new StoreFiles(path)
+  } catch (error) {
+    db.close()
+    throw error
   }
 }

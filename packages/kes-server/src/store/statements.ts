@@ -16,7 +16,7 @@ export interface Statements {
   readonly read: Statement<[string]>
   readonly insert: Statement<unknown[]>
   readonly replace: Statement<unknown[]>
-  readonly erase: Statement<[string]>
+  readonly erase: Statement<[string]> // Gives the sealed bytes.
   readonly namesFrom: Statement<[string, string, number]>
   readonly namesAfter: Statement<[string, string, number]>
   readonly count: Statement<[]>
@@ -61,7 +61,7 @@ export function prepareStatements(db: Database.Database): Statements {
         state = :state, revision = :revision, changed_at = :changed_at, changed_by = :changed_by,
         journal_entry = :journal_entry, mac = :mac, sealed = :sealed
       WHERE name = :name AND revision = :expected_revision`),
-    erase: db.prepare<[string]>('DELETE FROM keys WHERE name = ?'),
+    erase: db.prepare<[string]>('DELETE FROM keys WHERE name = ? RETURNING sealed'),
     namesFrom: db
       .prepare<[string, string, number]>(
         'SELECT name FROM keys WHERE name >= ? AND name < ? ORDER BY name LIMIT ?',

@@ -1,0 +1,99 @@
+/** An erase that a kill interrupts, and one for which the disk has no space. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { Installation } from './installation.ts'
+import { requireOfServer, type ServerProcess } from './server-process.ts'
+
+let installation: Installation
+let reader: ChildProcess | undefined
+
+beforeEach(async () => {
+  installation = await Installation.make({ keys: ['gone', 'kept'] })
+})
+
+afterEach(async () => {
+  await stopReading()
+  installation[Symbol.dispose]()
+})
+
+async function startReading(): Promise<void> {
+  const sqlite = requireOfServer.resolve('better-sqlite3')
+  const program = `const db = new (require(${JSON.stringify(sqlite)}))(${JSON.stringify(installation.storeFile)})
+    db.exec('BEGIN'); db.prepare('SELECT count(*) FROM keys').get(); console.log('reading'); setInterval(() => {}, 1e6)`
+  reader = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'pipe', 'inherit'] })
+  if (reader.stdout !== null) await once(reader.stdout, 'data')
+}
+
+async function stopReading(): Promise<void> {
+  if (reader === undefined) return
+  reader.kill('SIGKILL')
+  await once(reader, 'exit')
+  reader = undefined
+}
+
+/** The sealed record of a key, read by another process. */
+function sealedOf(name: string): Buffer {
+  const sqlite = requireOfServer.resolve('better-sqlite3')
+  const program = `const db = new (require(${JSON.stringify(sqlite)}))(${JSON.stringify(installation.storeFile)})
+    console.log(db.prepare('SELECT sealed FROM keys WHERE name = ?').get(${JSON.stringify(name)}).sealed.toString('hex'))`
+  return Buffer.from(execFileSync(process.execPath, ['-e', program], { encoding: 'utf8' }).trim(), 'hex')
+}
+
+/** Whether a file of the store holds the record, its nonce or its tag. */
+function isOnDisk(sealed: Buffer): boolean {
+  const folder = dirname(installation.storeFile)
+  return readdirSync(folder)
+    .map((file) => readFileSync(join(folder, file)))
+    .some((bytes) =>
+      [sealed, sealed.subarray(1, 13), sealed.subarray(-16)].some((part) => bytes.includes(part)),
+    )
+}
+
+const erase = (server: ServerProcess) => server.request('DELETE', '/v1/key/delete/gone')
+const use = async (server: ServerProcess, name: string) =>
+  (await server.request('PUT', `/v1/key/generate/${name}`)).status
+
+test('a server that was killed while an erase was pending goes on with it at its next start', async () => {
+  const first = await installation.start()
+  const sealed = sealedOf('gone')
+  await startReading()
+  const answered = erase(first).catch(() => undefined)
+  await expect.poll(() => use(first, 'gone')).toBe(404)
+  first.kill('SIGKILL')
+  await first.ended
+  await answered
+  expect(isOnDisk(sealed)).toBe(true)
+
+  await using second = await installation.start()
+  expect([await use(second, 'gone'), await use(second, 'kept')]).toEqual([404, 200])
+  const refused = await erase(second)
+  expect([refused.status, refused.rawBody.toString()]).toEqual([
+    503,
+    expect.stringContaining('"ErasePending"'),
+  ])
+  await stopReading()
+  expect((await erase(second)).status).toBe(200)
+  expect(isOnDisk(sealed)).toBe(false)
+  expect((await erase(second)).status).toBe(404)
+  expect(await use(second, 'kept')).toBe(200)
+})
+
+test('a start removes by itself what a killed server left, and the one who asks later is told', async () => {
+  const first = await installation.start()
+  const sealed = sealedOf('gone')
+  await startReading()
+  const answered = erase(first).catch(() => undefined)
+  await expect.poll(() => use(first, 'gone')).toBe(404)
+  first.kill('SIGKILL')
+  await first.ended
+  await answered
+  await stopReading()
+
+  await using second = await installation.start()
+  await expect.poll(() => isOnDisk(sealed)).toBe(false)
+  expect((await erase(second)).status).toBe(200)
+  expect((await erase(second)).status).toBe(404)
+})
