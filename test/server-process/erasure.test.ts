@@ -34,7 +34,7 @@ async function stopReading(): Promise<void> {
   reader = undefined
 }
 
-/** The sealed record of a key, read by another process. */
+/** The sealed record of a key, as another process reads it. */
 function sealedOf(name: string): Buffer {
   const sqlite = requireOfServer.resolve('better-sqlite3')
   const program = `const db = new (require(${JSON.stringify(sqlite)}))(${JSON.stringify(installation.storeFile)})

@@ -5,6 +5,7 @@
  * connection refused`.
  */
 import {
+  ErasePendingError,
   IdentityNotFoundError,
   KesApiError,
   KesConnectionError,
@@ -116,6 +117,11 @@ function hintsFor(error: KesApiError, { path }: ApiCall, { identity, decision }:
   if (error instanceof KeyNameReservedError) {
     const reuse = `the admin can make a new key of this name, which opens nothing old: kes key create --reuse ${name}`
     return [`A key "${name}" was erased, and its name stays reserved; ${reuse}`]
+  }
+  if (error instanceof ErasePendingError) {
+    return [
+      `The key "${name}" can not be used any more. To learn when it is off the disk: kes key rm ${name}`,
+    ]
   }
   if (error instanceof IdentityNotFoundError && path === '/v1/identity/self/describe') {
     return [`The server knows your identity ${identity} neither as admin nor from a policy.`]

@@ -1,4 +1,9 @@
-import { KeyDisabledError, KeyNameReservedError, NotAllowedError } from '@latchkey/kms-client'
+import {
+  ErasePendingError,
+  KeyDisabledError,
+  KeyNameReservedError,
+  NotAllowedError,
+} from '@latchkey/kms-client'
 import { describe, expect, test } from 'vitest'
 import { ADMIN, FakeKes, IDENTITY, key, runKes } from '../../../../test/kes-cli/harness.ts'
 
@@ -254,5 +259,12 @@ describe('hints follow the line that scripts know', () => {
     const [first, second] = (await runKes('key create a', { kes })).stderr.split('\n')
     expect(first).toBe('Error: failed to create key "a": key already exists')
     expect(second).toContain('kes key create --reuse a')
+  })
+
+  test('an erase that is pending: how to learn of its end', async () => {
+    const kes = failing('deleteKey', new ErasePendingError(503, 'key is erased, but …', 'ErasePending'))
+    const [first, second] = (await runKes('key rm a', { kes })).stderr.split('\n')
+    expect(first).toBe('Error: failed to remove key "a": key is erased, but …')
+    expect(second).toContain('kes key rm a')
   })
 })

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import {
@@ -10,6 +10,7 @@ import {
   readSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
@@ -332,6 +333,29 @@ describe('a disk that fails', () => {
     await ring.erase(name('a'), BY)
     expect(remainders(sealed, everyByte())).toEqual([])
     expect(ring.use(name('b'))).toBeDefined()
+  })
+
+  test('a rebuild whose log finds no room on the disk leaves every key, and the next start completes it', async () => {
+    const { sealed } = importKey('a')
+    const others = Array.from({ length: 200 }, (_, index) => importKey(`key-${index}`))
+    store.close()
+    plantInFreePart(sealed)
+    // Files may not grow beyond the size of the database; the log of a rebuild is larger than that.
+    const program = `
+      import { SqliteStore } from ${JSON.stringify(new URL('sqlite-store.ts', import.meta.url).href)}
+      const store = SqliteStore.open(${JSON.stringify(path)})
+      store.erase('a', undefined)
+      await store.finishErasure('a').catch(({ code, cause }) => console.log(code, cause.code))`
+    const node = [process.execPath, '--input-type=module', '--eval', program]
+    const script = `ulimit -f ${statSync(path).size / 512} && exec "$@"`
+    const said = execFileSync('sh', ['-c', script, 'sh', ...node], { encoding: 'utf8' })
+    expect(said).toMatch(/^ErasePending SQLITE_(?:IOERR|FULL)/)
+
+    open()
+    expect(store.isErasing(name('a'))).toBe(true)
+    expect(await store.purge()).toBe(true)
+    expect(remainders(sealed, everyByte())).toEqual([])
+    for (const other of others) expect(sealedOf(other.name)).toEqual(other.sealed)
   })
 
   test('files that were replaced under the server are not taken for clean', async () => {

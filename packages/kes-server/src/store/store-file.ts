@@ -2,7 +2,7 @@
  * The store's file: where it really is, and whether this user may use it.
  *
  * Nothing here opens an existing file. POSIX drops all of a process's locks on a file as soon as the process closes
- * any descriptor of it, so `node:fs` must never open what a SQLite connection of this process has locked
+ * any descriptor of it, so `node:fs` must never close what a SQLite connection of this process has locked
  * (https://www.sqlite.org/howtocorrupt.html, section 2.2).
  */
 import {
