@@ -6,7 +6,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { prepareStore } from '../sandbox/prepared-store.ts'
 import { PROTOCOLS, startTestServer, type TestServer } from '../sandbox/server.ts'
 import { requireOfServer } from '../server-process/server-process.ts'
-import { expectEmpty, expectError } from './replies.ts'
+import { expectEmpty, expectError, jsonOf } from './replies.ts'
 
 const PENDING = 'key is erased, but its record is still being removed from disk'
 
@@ -51,16 +51,14 @@ describe('a delete beside a program that reads the store', () => {
     for (const [, name] of names) {
       await expect.poll(async () => (await generate(server, name)).status).toBe(404)
     }
-    const slowest = await slowestUse(server, 'c', isAnswered)
+    expect(await usesUntil(server, 'c', isAnswered)).toBeGreaterThan(20)
     for (const reply of await Promise.all(deletes)) expectError(reply, 503, PENDING, 'ErasePending')
-    const seconds = (performance.now() - started) / 1000
-    expect(seconds).toBeGreaterThan(4.9)
-    expect(seconds).toBeLessThan(6.5)
-    expect(slowest).toBeLessThan(500)
+    expect(performance.now() - started).toBeGreaterThan(4_900)
 
     await stopReading()
     for (const [protocol, name] of names) {
-      expectEmpty(await erase(server, name, { protocol }))
+      const receipt = jsonOf(await erase(server, `${name}?receipt=true`, { protocol }))
+      expect(receipt).toMatchObject({ format: 'latchkey receipt v1', name })
       expectError(await erase(server, name, { protocol }), 404, 'key does not exist', 'KeyNotFound')
     }
     const errors = server.errorLog().filter(({ level }) => level === 'ERROR')
@@ -90,21 +88,19 @@ describe('a delete beside a program that reads the store', () => {
   })
 })
 
-/** Milliseconds of the slowest of many uses of a key, one after the other. */
-async function slowestUse(server: TestServer, name: string, end: Promise<unknown>): Promise<number> {
+/** How often a key could be used, one use after the other, before something else ended. */
+async function usesUntil(server: TestServer, name: string, end: Promise<unknown>): Promise<number> {
   let isOver = false
   const over = end.then(() => {
     isOver = true
   })
-  let slowest = 0
-  while (!isOver) {
-    const started = performance.now()
+  let uses = 0
+  for (; !isOver; uses += 1) {
     expect((await generate(server, name)).status).toBe(200)
-    slowest = Math.max(slowest, performance.now() - started)
     await delay(5) // Each reply is searched for in the logs at the end.
   }
   await over
-  return slowest
+  return uses
 }
 
 test('uses of other keys are answered while many keys of a large store are erased', async () => {
@@ -114,5 +110,5 @@ test('uses of other keys are answered while many keys of a large store are erase
   const erased = (async () => {
     for (let index = 0; index < 100; index += 1) expectEmpty(await erase(server, `key-${index * 7}`))
   })()
-  expect(await slowestUse(server, 'key-1', erased)).toBeLessThan(250)
+  expect(await usesUntil(server, 'key-1', erased)).toBeGreaterThan(20)
 })
