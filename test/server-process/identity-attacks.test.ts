@@ -1,5 +1,4 @@
 /** Clients that want to be somebody else, or nobody, and what they leave in the logs. */
-import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   type Credentials,
@@ -80,46 +79,6 @@ test('each connection keeps its own identity, however they take turns', async ()
     expect(found).toEqual(Array(5).fill(callers[index % 2]?.identity))
     connection.close()
   }
-})
-
-test.each(['TLSv1.2', 'TLSv1.3'] as const)(
-  'a resumed %s session has the rights of who began it, and no others',
-  async (version) => {
-    const only = { minVersion: version, maxVersion: version, ALPNProtocols: ['http/1.1'] }
-    const first = await server.connect({ ...only, as: mallory })
-    let session: Buffer | undefined
-    first.on('session', (ticket: Buffer) => {
-      session = ticket
-    })
-    first.write(WHO_AM_I)
-    await once(first, 'data')
-    session ??= first.getSession() // In TLS 1.2 it comes with the handshake.
-    first.destroy()
-    const second = await server.connect({
-      ...only,
-      as: installation.admin,
-      ...(session === undefined ? {} : { session }),
-    })
-    expect(second.isSessionReused()).toBe(true)
-    second.write('GET /v1/metrics HTTP/1.1\r\nHost: kes\r\n\r\n')
-    const [chunk] = await once(second, 'data')
-    expect(String(chunk)).toMatch(/^HTTP\/1\.1 403 /)
-    second.destroy()
-  },
-)
-
-test('a flipped bit in a session ticket is a full handshake, with its own identity', async () => {
-  const only = { maxVersion: 'TLSv1.2', ALPNProtocols: ['http/1.1'] } as const
-  const first = await server.connect({ ...only, as: installation.admin })
-  const session = first.getSession() ?? Buffer.alloc(0)
-  first.destroy()
-  const changed = Buffer.from(session)
-  const ticketAt = changed.length - 100
-  changed.writeUInt8(changed.readUInt8(ticketAt) ^ 1, ticketAt)
-  const second = await server.connect({ ...only, as: mallory, session: changed }).catch(() => undefined)
-  if (second === undefined) return // The client itself has refused it.
-  expect(second.isSessionReused()).toBe(false)
-  second.destroy()
 })
 
 describe('what a client writes', () => {
