@@ -48,8 +48,9 @@ import {
   type ServerStatus,
   type ServerVersion,
 } from './replies.ts'
-import type { ClientCertificate, HttpProtocol } from './tls-connector.ts'
-import { EndpointTransport, type Transport, type TransportReply, type TransportRequest } from './transport.ts'
+import { EndpointTransport } from './transport/endpoint-transport.ts'
+import type { ClientCertificate, HttpProtocol } from './transport/tls-connector.ts'
+import type { Transport, TransportReply, TransportRequest } from './transport/transport.ts'
 
 const TIMEOUT_MS = 30_000
 const LOG_LINE_BYTES_MAX = 1024 * 1024

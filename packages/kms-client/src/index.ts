@@ -59,4 +59,4 @@ export {
   IncorrectPasswordError,
   isEncryptedPrivateKey,
 } from './rfc1423.ts'
-export type { ClientCertificate, HttpProtocol } from './tls-connector.ts'
+export type { ClientCertificate, HttpProtocol } from './transport/tls-connector.ts'

@@ -1,6 +1,6 @@
 /** The journal of a Latchkey server as typed values. A Go KES has none, and answers these calls with 404. */
 import { JsonReply } from './json-reply.ts'
-import type { TransportReply } from './transport.ts'
+import type { TransportReply } from './transport/transport.ts'
 
 /** What proves an entry: docs/journal.md of the server has the format of the bytes. */
 export interface SignedJournalEntry {

@@ -5,7 +5,7 @@
  * What is optional here is absent from the replies of a Go KES, or not always there.
  */
 import { JsonReply } from './json-reply.ts'
-import type { TransportReply } from './transport.ts'
+import type { TransportReply } from './transport/transport.ts'
 
 export type KeyAlgorithm = 'AES256' | 'ChaCha20'
 /** A Go KES knows no states; a later server may know further ones. */

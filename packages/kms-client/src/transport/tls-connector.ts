@@ -1,8 +1,8 @@
 /** Opens TLS connections to one endpoint, with the client's certificate. */
 import { KeyObject, X509Certificate } from 'node:crypto'
 import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
-import type { ApiKey } from './api-key.ts'
-import { makeClientCertificate } from './certificate.ts'
+import type { ApiKey } from '../api-key.ts'
+import { makeClientCertificate } from '../certificate.ts'
 import { brokenConnection } from './channel.ts'
 import { type Endpoint, serverNameOf } from './endpoint.ts'
 

@@ -3,7 +3,8 @@
  * for each reply. A request is sent again only if its connection was closing and did not process it; whether to
  * repeat a failed one is for the caller to say.
  */
-import { decodeApiError } from './api-error.ts'
+import { decodeApiError } from '../api-error.ts'
+import { KesClientError, KesConnectionError, KesProtocolError, KesTimeoutError } from '../errors.ts'
 import {
   brokenConnection,
   type HttpChannel,
@@ -13,10 +14,10 @@ import {
 } from './channel.ts'
 import { describeConnectionProblem } from './connection-problem.ts'
 import { type Endpoint, parseEndpoint } from './endpoint.ts'
-import { KesClientError, KesConnectionError, KesProtocolError, KesTimeoutError } from './errors.ts'
 import { Http1Channel } from './http1-channel.ts'
 import { Http2Channel } from './http2-channel.ts'
 import { type HttpProtocol, TlsConnector, type TlsOptions } from './tls-connector.ts'
+import type { Transport, TransportReply, TransportRequest, TransportStream } from './transport.ts'
 
 const REPLY_BYTES_MAX = 1024 * 1024
 const REDIRECTS_MAX = 3
@@ -26,34 +27,6 @@ const REDIRECT_STATUSES: readonly number[] = [301, 307, 308]
 export interface TransportOptions extends TlsOptions {
   readonly endpoint: string
   readonly protocol?: HttpProtocol | undefined
-}
-
-export interface TransportRequest extends HttpRequest {
-  readonly signal?: AbortSignal | undefined
-  /** For the whole exchange, or for a stream until its headers are here. */
-  readonly timeoutMs?: number | undefined
-  readonly replyBytesMax?: number
-}
-
-export interface TransportReply {
-  readonly contentType: string | undefined
-  readonly body: Buffer
-}
-
-export interface TransportStream {
-  readonly contentType: string | undefined
-  /** Without a limit. Leaving the iteration ends the exchange. */
-  readonly chunks: AsyncIterable<Buffer>
-}
-
-/** What a client needs of its way to the server. */
-export interface Transport {
-  /** @throws {@link KesClientError}, or the reason of the request's signal. */
-  send(request: TransportRequest): Promise<TransportReply>
-  /** As {@link send}, for a reply that is read as it comes. */
-  stream(request: TransportRequest): Promise<TransportStream>
-  /** Breaks off what is under way, and waits for nothing. */
-  close(): void
 }
 
 export class EndpointTransport implements Transport {

@@ -1,0 +1,29 @@
+/** What a client needs of its way to a server, or to several. */
+import type { HttpRequest } from './channel.ts'
+
+export interface TransportRequest extends HttpRequest {
+  readonly signal?: AbortSignal | undefined
+  /** For the whole exchange, or for a stream until its headers are here. */
+  readonly timeoutMs?: number | undefined
+  readonly replyBytesMax?: number
+}
+
+export interface TransportReply {
+  readonly contentType: string | undefined
+  readonly body: Buffer
+}
+
+export interface TransportStream {
+  readonly contentType: string | undefined
+  /** Without a limit. Leaving the iteration ends the exchange. */
+  readonly chunks: AsyncIterable<Buffer>
+}
+
+export interface Transport {
+  /** @throws {@link KesClientError}, or the reason of the request's signal. */
+  send(request: TransportRequest): Promise<TransportReply>
+  /** As {@link send}, for a reply that is read as it comes. */
+  stream(request: TransportRequest): Promise<TransportStream>
+  /** Breaks off what is under way, and waits for nothing. */
+  close(): void
+}
