@@ -6,6 +6,7 @@ export default defineConfig({
     projects: [
       { test: { name: 'kms-client', include: ['packages/kms-client/src/**/*.test.ts'] } },
       { test: { name: 'kes-server', include: ['packages/kes-server/src/**/*.test.ts'] } },
+      { test: { name: 'storage-node', include: ['packages/storage-node/src/**/*.test.ts'] } },
       { test: { name: 'repository', include: ['test/repository/**/*.test.ts', 'bench/**/*.test.ts'] } },
       {
         test: {

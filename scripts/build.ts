@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 /** In the order of their dependencies. */
-const PACKAGES = ['kms-client', 'kes-server']
+const PACKAGES = ['kms-client', 'kes-server', 'storage-node']
 
 for (const name of PACKAGES) {
   const folder = join(ROOT, 'packages', name)

@@ -6,6 +6,7 @@ import { expect, test } from 'vitest'
 const ROOT = resolve(import.meta.dirname, '../..')
 const SERVER = 'packages/kes-server/src'
 const CLIENT = 'packages/kms-client/src'
+const NODE = 'packages/storage-node/src'
 
 interface Import {
   /** Path from the root of the repository. */
@@ -34,6 +35,7 @@ function importsOf(file: string): Import[] {
 
 const server = sourceFiles(SERVER).flatMap(importsOf)
 const client = sourceFiles(CLIENT).flatMap(importsOf)
+const node = sourceFiles(NODE).flatMap(importsOf)
 
 /** The folder below `src`, or the file itself where it stands in `src`. */
 function stageOf(path: string): string {
@@ -135,8 +137,21 @@ test('of the client, the server uses the public part, and that only on the comma
   expect(shown(wrong)).toEqual([])
 })
 
+test('of the other packages, the storage node uses the public part of the client', () => {
+  const wrong = node.filter(({ to }) => to.startsWith('@latchkey/') && to !== '@latchkey/kms-client')
+  expect(shown(wrong)).toEqual([])
+})
+
+test('the format of encrypted content knows nothing of who uses it', () => {
+  const dare = join(NODE, 'dare')
+  const wrong = node.filter(
+    ({ from, to }) => from.startsWith(dare) && to.startsWith('packages/') && !to.startsWith(dare),
+  )
+  expect(shown(wrong)).toEqual([])
+})
+
 test('no file reaches into another package by path', () => {
-  const wrong = [...server, ...client].filter(
+  const wrong = [...server, ...client, ...node].filter(
     ({ from, to }) => to.startsWith('packages/') && !to.startsWith(from.split('/').slice(0, 3).join('/')),
   )
   expect(shown(wrong)).toEqual([])
