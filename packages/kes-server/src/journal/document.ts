@@ -6,7 +6,14 @@
 
 import type { KeyObject } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
-import { decodeEntry, type Entry, EntryFormatError, isSignedBy, type SignedEntry } from './entry.ts'
+import {
+  type Detail,
+  decodeEntry,
+  type Entry,
+  EntryFormatError,
+  isSignedBy,
+  type SignedEntry,
+} from './entry.ts'
 import type { FiledEntry } from './verify.ts'
 
 export interface EntryDocument {
@@ -23,6 +30,7 @@ export interface EntryDocument {
   readonly created_at: string
   readonly created_by: string
   readonly fingerprint: string | null
+  readonly detail?: Detail
   readonly store_id: string
   readonly previous: string
   readonly entry: string
@@ -56,6 +64,7 @@ function fieldsOf(entry: Entry): Omit<EntryDocument, 'entry' | 'signature'> {
     created_at: entry.createdAt,
     created_by: entry.createdBy,
     fingerprint: entry.fingerprint === undefined ? null : hex(entry.fingerprint),
+    ...(entry.detail === undefined ? {} : { detail: entry.detail }),
     store_id: hex(entry.storeId),
     previous: hex(entry.previous),
   }

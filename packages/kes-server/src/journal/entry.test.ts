@@ -1,6 +1,6 @@
 import { generateKeyPairSync, sign } from 'node:crypto'
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { decodeEntry, type Entry, EntryFormatError, encodeEntry, isSignedBy, signEntry } from './entry.ts'
 
 const { privateKey, publicKey } = generateKeyPairSync('ed25519')
@@ -12,7 +12,17 @@ const anyEntry: fc.Arbitrary<Entry> = fc.record({
   number: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
   previous: bytesOf(32),
   time: text,
-  action: fc.constantFrom('set-up', 'adopt', 'create', 'import', 'reuse', 'enable', 'disable', 'erase'),
+  action: fc.constantFrom(
+    'set-up',
+    'adopt',
+    'create',
+    'import',
+    'reuse',
+    'enable',
+    'disable',
+    'erase',
+    'audit head',
+  ),
   name: text,
   keyId: bytesOf(16),
   algorithm: fc.constantFrom('AES256', 'ChaCha20', undefined),
@@ -23,6 +33,9 @@ const anyEntry: fc.Arbitrary<Entry> = fc.record({
   createdAt: text,
   createdBy: text,
   fingerprint: fc.option(bytesOf(16), { nil: undefined }),
+  detail: fc.option(fc.dictionary(text, fc.oneof(text, fc.maxSafeInteger()), { minKeys: 1 }), {
+    nil: undefined,
+  }),
 })
 
 const erased: Entry = {
@@ -82,6 +95,46 @@ test('an entry that is cut off or continued is refused, at every length', () => 
     expect(() => decodeEntry(bytes.subarray(0, length))).toThrow(EntryFormatError)
   }
   expect(() => decodeEntry(Buffer.concat([bytes, Buffer.of(0)]))).toThrow(EntryFormatError)
+})
+
+describe('a detail', () => {
+  const detail = { seq: 7, file: 'audit-1.jsonl' }
+  const encoded = encodeEntry({ ...erased, detail })
+  /** The entry with another text in the detail's place. */
+  const withText = (text: string) => {
+    const length = Buffer.alloc(2)
+    length.writeUInt16BE(Buffer.byteLength(text))
+    const start = encodeEntry(erased)
+    start[0] = 2
+    return Buffer.concat([start, length, Buffer.from(text)])
+  }
+
+  test('is canonical JSON behind the texts of an entry that is of version 2 for it', () => {
+    expect(encoded).toEqual(withText('{"file":"audit-1.jsonl","seq":7}'))
+    expect(decodeEntry(encoded).detail).toEqual(detail)
+  })
+
+  test('is not there in an entry of version 1', () => {
+    expect(encodeEntry(erased)[0]).toBe(1)
+    expect(decodeEntry(encodeEntry(erased)).detail).toBeUndefined()
+  })
+
+  test.each([
+    ['is empty', ''],
+    ['has no field', '{}'],
+    ['is not JSON', '{"a":1'],
+    ['is a list', '[1]'],
+    ['is null', 'null'],
+    ['holds a truth value', '{"a":true}'],
+    ['holds a fraction', '{"a":1.5}'],
+    ['holds an object', '{"a":{"b":1}}'],
+    ['has its names in another order', '{"b":1,"a":1}'],
+    ['has a name twice', '{"a":1,"a":1}'],
+    ['has white space', '{"a": 1}'],
+    ['has half of a surrogate pair', '{"a":"\\ud800"}'],
+  ])('that %s is refused', (_, text) => {
+    expect(() => decodeEntry(withText(text))).toThrow(EntryFormatError)
+  })
 })
 
 test.each([

@@ -2,7 +2,7 @@
  * A journal entry ↔ its canonical bytes, and its signature.
  *
  *     offset  bytes  field
- *          0      1  format version, 0x01
+ *          0      1  format version: 0x01, or 0x02 with a detail
  *          1     16  store id
  *         17      8  number, big-endian, from 1
  *         25     32  SHA-256 of the bytes of the entry before; zeros in the first
@@ -14,7 +14,8 @@
  *         84      1  length of the fingerprint: 0 or 16
  *         85      n  fingerprint
  *                    then six texts, each 2 bytes of length, big-endian, and UTF-8:
- *                    time, key name, identity, address, created at, created by
+ *                    time, key name, identity, address, created at, created by;
+ *                    and in version 0x02 a seventh: the detail, as JSON
  *
  * There is one encoding for each entry: what does not encode to the same bytes again is refused.
  *
@@ -24,8 +25,20 @@ import assert from 'node:assert/strict'
 import { createHash, type KeyObject, sign, verify } from 'node:crypto'
 import type { Algorithm, KeyState } from '../store/key-store.ts'
 
-export type Action = 'set-up' | 'adopt' | 'create' | 'import' | 'reuse' | 'enable' | 'disable' | 'erase'
+export type Action =
+  | 'set-up'
+  | 'adopt'
+  | 'create'
+  | 'import'
+  | 'reuse'
+  | 'enable'
+  | 'disable'
+  | 'erase'
+  | 'audit head'
 export type ResultingState = KeyState | 'erased' | 'none'
+
+/** What only entries of this action have to say. */
+export type Detail = Readonly<Record<string, string | number>>
 
 export interface Entry {
   /** 16 bytes. */
@@ -55,6 +68,8 @@ export interface Entry {
   readonly createdBy: string
   /** 16 bytes by which the key's bytes can be recognised. */
   readonly fingerprint: Uint8Array | undefined
+  /** Undefined if there is none; never empty. */
+  readonly detail?: Detail | undefined
 }
 
 export interface SignedEntry {
@@ -68,14 +83,14 @@ export class EntryFormatError extends Error {
   override readonly name = 'EntryFormatError'
 }
 
-const VERSION = 1
+const [VERSION, VERSION_WITH_DETAIL] = [1, 2]
 export const HASH_BYTES = 32
 const ID_BYTES = 16
 const FINGERPRINT_BYTES = 16
 const FIXED_BYTES = 85
 const TEXT_BYTES_MAX = 0xffff
 
-/** 9 to 14 are kept: schedule, cancel, add slot, remove slot, new root key, audit head. */
+/** 9 to 13 are kept: schedule, cancel, add slot, remove slot, new root key. */
 const ACTION_NUMBERS: Readonly<Record<Action, number>> = {
   'set-up': 1,
   adopt: 2,
@@ -85,6 +100,7 @@ const ACTION_NUMBERS: Readonly<Record<Action, number>> = {
   enable: 6,
   disable: 7,
   erase: 8,
+  'audit head': 14,
 }
 /** 4 is kept for keys that are pending deletion. */
 const STATE_NUMBERS: Readonly<Record<ResultingState, number>> = {
@@ -112,7 +128,7 @@ export function encodeEntry(entry: Entry): Buffer {
   assert(fingerprint.length === 0 || fingerprint.length === FINGERPRINT_BYTES)
 
   const fixed = Buffer.alloc(FIXED_BYTES)
-  fixed[0] = VERSION
+  fixed[0] = entry.detail === undefined ? VERSION : VERSION_WITH_DETAIL
   fixed.set(entry.storeId, 1)
   fixed.writeBigUInt64BE(BigInt(entry.number), 17)
   fixed.set(entry.previous, 25)
@@ -122,9 +138,18 @@ export function encodeEntry(entry: Entry): Buffer {
   fixed.writeBigUInt64BE(BigInt(entry.revision), 60)
   fixed.set(entry.keyId, 68)
   fixed[84] = fingerprint.length
-  const { time, name, identity, ip, createdAt, createdBy } = entry
-  const texts = [time, name, identity, ip, createdAt, createdBy].flatMap(encodeText)
-  return Buffer.concat([fixed, fingerprint, ...texts])
+  const { time, name, identity, ip, createdAt, createdBy, detail } = entry
+  const texts = [time, name, identity, ip, createdAt, createdBy]
+  if (detail !== undefined) texts.push(encodeDetail(detail))
+  return Buffer.concat([fixed, fingerprint, ...texts.flatMap(encodeText)])
+}
+
+/** JSON without white space, its names in the order of their UTF-16 code units. */
+function encodeDetail(detail: Detail): string {
+  const fields = Object.entries(detail).sort(([a], [b]) => (a < b ? -1 : 1))
+  assert(fields.length > 0)
+  assert(fields.every(([, value]) => typeof value === 'string' || Number.isSafeInteger(value)))
+  return `{${fields.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`
 }
 
 function encodeText(text: string): Buffer[] {
@@ -145,7 +170,10 @@ export function decodeEntry(bytes: Uint8Array): Entry {
 
 function readFields(bytes: Buffer): Entry {
   if (bytes.length < FIXED_BYTES) throw new EntryFormatError('the entry is cut off')
-  if (bytes[0] !== VERSION) throw new EntryFormatError(`the entry is of the unknown format ${bytes[0]}`)
+  const hasDetail = bytes[0] === VERSION_WITH_DETAIL
+  if (bytes[0] !== VERSION && !hasDetail) {
+    throw new EntryFormatError(`the entry is of the unknown format ${bytes[0]}`)
+  }
   const action = ACTIONS.get(bytes.readUInt8(57))
   if (action === undefined) throw new EntryFormatError(`the entry has the unknown action ${bytes[57]}`)
   const state = STATES.get(bytes.readUInt8(58))
@@ -157,13 +185,13 @@ function readFields(bytes: Buffer): Entry {
   }
   const texts: string[] = []
   let at = FIXED_BYTES + fingerprintBytes
-  for (let index = 0; index < 6; index += 1) {
+  for (let index = 0; index < (hasDetail ? 7 : 6); index += 1) {
     const length = at + 2 <= bytes.length ? bytes.readUInt16BE(at) : 0
     if (at + 2 + length > bytes.length) throw new EntryFormatError('the entry is cut off')
     texts.push(decodeText(bytes.subarray(at + 2, at + 2 + length)))
     at += 2 + length
   }
-  const [time = '', name = '', identity = '', ip = '', createdAt = '', createdBy = ''] = texts
+  const [time = '', name = '', identity = '', ip = '', createdAt = '', createdBy = '', detail] = texts
   return {
     storeId: bytes.subarray(1, 17),
     number: readInteger(bytes, 17, 1),
@@ -180,7 +208,31 @@ function readFields(bytes: Buffer): Entry {
     createdAt,
     createdBy,
     fingerprint: fingerprintBytes === 0 ? undefined : bytes.subarray(FIXED_BYTES, FIXED_BYTES + 16),
+    detail: detail === undefined ? undefined : decodeDetail(detail),
   }
+}
+
+function decodeDetail(text: string): Detail {
+  let fields: unknown
+  try {
+    fields = JSON.parse(text)
+  } catch (cause) {
+    throw new EntryFormatError('the entry has a detail that is not JSON', { cause })
+  }
+  if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) throw wrongDetail()
+  const detail = Object.fromEntries<unknown>(Object.entries(fields))
+  if (Object.keys(detail).length === 0 || !isDetail(detail)) throw wrongDetail()
+  return detail
+}
+
+function isDetail(fields: Readonly<Record<string, unknown>>): fields is Detail {
+  return Object.values(fields).every((value) =>
+    typeof value === 'string' ? value.isWellFormed() : Number.isSafeInteger(value),
+  )
+}
+
+function wrongDetail(): EntryFormatError {
+  return new EntryFormatError('the entry has a detail that is no object of texts and whole numbers')
 }
 
 function readInteger(bytes: Buffer, offset: number, min: number): number {
