@@ -42,6 +42,8 @@ export interface JournalEntry extends SignedJournalEntry {
   readonly storeId: string
   /** Hex: SHA-256 of the entry before. */
   readonly previous: string
+  /** What else the action says of itself. */
+  readonly detail?: Readonly<Record<string, string | number>>
 }
 
 /** The end of a journal: kept elsewhere, it shows later whether the journal was cut off or rolled back. */
@@ -124,6 +126,7 @@ function signedEntry(reply: JsonReply): SignedJournalEntry {
 function journalEntry(reply: JsonReply): JournalEntry {
   const algorithm = reply.textIfAny('algorithm')
   const fingerprint = reply.textIfAny('fingerprint')
+  const detail = reply.scalarsIfAny('detail')
   return {
     ...signedEntry(reply),
     time: reply.text('time'),
@@ -139,5 +142,6 @@ function journalEntry(reply: JsonReply): JournalEntry {
     ...(fingerprint === undefined ? {} : { fingerprint }),
     storeId: reply.text('store_id'),
     previous: reply.text('previous'),
+    ...(detail === undefined ? {} : { detail }),
   }
 }

@@ -82,6 +82,16 @@ export class JsonReply {
     return this.#array(field).map((item) => new JsonReply(`${this.#call}: ${field}`, item))
   }
 
+  /** An object of texts and numbers; `undefined` if it is absent or null. */
+  scalarsIfAny(field: string): Readonly<Record<string, string | number>> | undefined {
+    if (isAbsent(this.#fields[field])) return undefined
+    const fields = Object.entries(this.object(field).#fields).map(([name, value]) => {
+      if (typeof value === 'string' || typeof value === 'number') return [name, value] as const
+      throw this.#fault(`has something else than texts and numbers in '${field}'`)
+    })
+    return Object.fromEntries(fields)
+  }
+
   /** The names of an object's fields; empty if the object is absent. */
   keysOf(field: string): string[] {
     return isAbsent(this.#fields[field]) ? [] : Object.keys(this.object(field).#fields)

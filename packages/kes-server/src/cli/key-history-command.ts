@@ -57,6 +57,7 @@ function document(entry: JournalEntry) {
     fingerprint: entry.fingerprint ?? null,
     store_id: entry.storeId,
     previous: entry.previous,
+    ...(entry.detail === undefined ? {} : { detail: entry.detail }),
     entry: Buffer.from(entry.entry).toString('base64'),
     signature: Buffer.from(entry.signature).toString('base64'),
   }
