@@ -47,7 +47,7 @@ const STAGES = ['tls', 'identity', 'policy', 'operations', 'keyring', 'journal',
 /** Words and formats that every stage speaks. */
 const EVERYWHERE = ['errors.ts', 'names.ts', 'encoding']
 /** These connect the stages, and so know more than the next one. */
-const CONNECTORS = ['server.ts', 'open-store.ts', 'index.ts', 'main.ts', 'cli', 'http']
+const CONNECTORS = ['server.ts', 'core.ts', 'open-store.ts', 'index.ts', 'main.ts', 'cli', 'http', 'workers']
 
 function shown(imports: readonly Import[]): string[] {
   return imports.map(({ from, to }) => `${from} imports ${to}`)

@@ -5,22 +5,16 @@ import { AuditLog } from './audit/audit-log.ts'
 import { formatAddress } from './config/address.ts'
 import type { Config } from './config/config.ts'
 import { INFO } from './config/log-level.ts'
-import { now } from './encoding/timestamp.ts'
-import { KeyExistsError, KeyNameReservedError } from './errors.ts'
+import { openCore } from './core.ts'
 import { type App, createApp } from './http/app.ts'
-import type { ApiOverride, Services } from './http/routes.ts'
-import { KeyRing } from './keyring/key-ring.ts'
 import { createLogger, ErrorLog } from './log/error-log.ts'
 import { Metrics } from './metrics/metrics.ts'
-import { type OpenStore, openStore } from './open-store.ts'
-import { PolicySet } from './policy/policy.ts'
 import { readClientCas, readCredentials, type TlsCredentials } from './tls/credentials.ts'
 import type { ClientCertificateMode } from './tls/listener.ts'
-import { VERSION } from './version.ts'
+import { SingleProcess } from './workers/hub.ts'
 
 /** How long running requests get at a stop. */
 const STOP_TIMEOUT_MS = 10_000
-const PURGE_INTERVAL_MS = 10_000
 
 /** The file-based part of the TLS config, or a key pair that the caller has made. */
 export type ServerConfig = Omit<Config, 'tls'> & {
@@ -59,32 +53,16 @@ export async function startServer({ config, errorOutput, auditOutput }: ServerOp
   const errorLog = new ErrorLog(createLogger(errorOutput), errorLevel, () => metrics.errorEventSent())
   const auditLog = new AuditLog(createLogger(auditOutput), auditLevel <= INFO, () => metrics.auditEventSent())
   const listener = { credentials: credentialsOf(config), clientCertificates: certificateModeOf(config) }
-  const opened = openStore(config.keystore)
-  for (const warning of opened.warnings) errorLog.warn(warning)
-
-  const ring = new KeyRing(opened.store, opened.seal, opened.journal, config.keysOptions)
-  const policies = new PolicySet({ admin: config.adminIdentity, policies: config.policies })
-  const services: Services = {
-    ring,
-    store: opened.store,
-    journal: opened.journal,
-    policies,
-    origin: { createdAt: now(), createdBy: config.adminIdentity },
-    overrides: overridesOf(config),
-    metrics,
-    version: VERSION,
-  }
+  const core = openCore({ config, hub: new SingleProcess(metrics), metrics, errorLog })
   let app: App | undefined
   try {
-    createPredefinedKeys(config, ring, errorLog)
-    app = await createApp({ services, auditLog, errorLog, listener })
+    app = await createApp({ services: core.services, auditLog, errorLog, listener })
     await listen(app, config)
   } catch (error) {
     app?.close()
-    closeStore(opened, ring)
+    core.close()
     throw error
   }
-  const timers = [...expireCache(ring, config), purgeErased(opened, errorLog)]
   const address = app.listener.server.address() as AddressInfo
   const running = app
   let stopping: Promise<void> | undefined
@@ -95,16 +73,15 @@ export async function startServer({ config, errorOutput, auditOutput }: ServerOp
     running.listener.stopAccepting()
     await until(() => running.pendingRequests() === 0, STOP_TIMEOUT_MS)
     running.listener.destroyConnections()
-    for (const timer of timers) clearInterval(timer)
     running.close()
-    closeStore(opened, ring)
+    core.close()
   }
 
   return {
     config,
     address: { host: address.address, port: address.port },
     url: `https://${formatAddress({ host: reachableHost(address.address), port: address.port })}`,
-    storeLabel: opened.label,
+    storeLabel: core.storeLabel,
     warn: (message) => errorLog.warn(message),
     stop: () => {
       stopping ??= stop()
@@ -125,28 +102,6 @@ function certificateModeOf(config: ServerConfig): ClientCertificateMode {
   return { isRequired, isVerified: auth, cas: caPath === undefined ? [] : readClientCas(caPath) }
 }
 
-function overridesOf({ api }: ServerConfig): ReadonlyMap<string, ApiOverride> {
-  return new Map(
-    [...api].map(([path, { skipAuth, timeoutMs }]) => [path, { skipAuth, timeoutMs: timeoutMs ?? 0 }]),
-  )
-}
-
-/** Makes the keys that the config names and the store has not; never one whose name an erased key has left. */
-function createPredefinedKeys(config: ServerConfig, ring: KeyRing, errorLog: ErrorLog): void {
-  for (const name of config.keys) {
-    try {
-      ring.create(name, { identity: config.adminIdentity, ip: '' })
-      errorLog.info(`predefined key '${name}' created`)
-    } catch (error) {
-      if (error instanceof KeyNameReservedError) {
-        errorLog.warn(
-          `predefined key '${name}' was erased: its name stays reserved, and the key is not made again`,
-        )
-      } else if (!(error instanceof KeyExistsError)) throw error
-    }
-  }
-}
-
 function listen(app: App, { address }: ServerConfig): Promise<void> {
   const { server } = app.listener
   return new Promise((resolve, reject) => {
@@ -156,42 +111,6 @@ function listen(app: App, { address }: ServerConfig): Promise<void> {
       resolve()
     })
   })
-}
-
-/** Plaintext keys leave memory as the config's cache section says. */
-function expireCache(ring: KeyRing, { cache }: ServerConfig): NodeJS.Timeout[] {
-  const timers: NodeJS.Timeout[] = []
-  if (cache.anyMs > 0) timers.push(setInterval(() => ring.forgetAll(), cache.anyMs))
-  if (cache.unusedMs > 0) timers.push(setInterval(() => ring.forgetUnused(), Math.max(1, cache.unusedMs / 2)))
-  for (const timer of timers) timer.unref()
-  return timers
-}
-
-/** What could not be removed from the store's files when its key was erased is tried again, and at every start. */
-function purgeErased({ store }: OpenStore, errorLog: ErrorLog): NodeJS.Timeout {
-  let isOwed = false
-  const purge = async () => {
-    const wasOwed = isOwed
-    let reason = 'a program reads the store'
-    try {
-      isOwed = !(await store.purge())
-    } catch (error) {
-      isOwed = true
-      reason = error instanceof Error ? error.message : String(error)
-    }
-    if (isOwed && !wasOwed) errorLog.warn(`records of erased keys are still on the disk: ${reason}`)
-    if (wasOwed && !isOwed) errorLog.info('records of erased keys were removed from the disk')
-  }
-  const timer = setInterval(purge, PURGE_INTERVAL_MS)
-  timer.unref()
-  void purge()
-  return timer
-}
-
-function closeStore({ store, seal }: OpenStore, ring: KeyRing): void {
-  ring.forgetAll()
-  seal.destroy()
-  store.close()
 }
 
 /** An address that a client on this machine can use where the server listens on every interface. */

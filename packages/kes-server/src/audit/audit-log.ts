@@ -4,7 +4,7 @@
  * KES's fields and names; the stream's `time` of a response is in nanoseconds, as KES's clients read it.
  */
 import type { Logger } from 'pino'
-import { Broadcast } from '../log/broadcast.ts'
+import { Broadcast, type LogStream } from '../log/broadcast.ts'
 
 export interface AuditEvent {
   readonly method: string
@@ -19,7 +19,7 @@ export interface AuditEvent {
 }
 
 export class AuditLog {
-  readonly stream: Broadcast
+  readonly stream: LogStream
   readonly #logger: Logger
   readonly #isPrinted: boolean
 
@@ -32,7 +32,7 @@ export class AuditLog {
 
   /** Whether anybody would see an event: if not, it need not be made. */
   get isListening(): boolean {
-    return this.#isPrinted || this.stream.hasReaders
+    return this.#isPrinted || this.stream.isWanted
   }
 
   write(event: AuditEvent): void {
@@ -48,7 +48,7 @@ export class AuditLog {
         event.message,
       )
     }
-    if (this.stream.hasReaders) this.stream.send(`${JSON.stringify(streamEvent(event))}\n`)
+    if (this.stream.isWanted) this.stream.send(`${JSON.stringify(streamEvent(event))}\n`)
   }
 }
 

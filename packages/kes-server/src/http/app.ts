@@ -220,7 +220,8 @@ export async function createApp({
         identity: peer.identity,
         ip: peer.ip,
       }
-      const result = api.run(services, call)
+      const result =
+        api.change === undefined ? api.run(services, call) : services.hub.change(services, api, call)
       if (result instanceof Promise) awaitReply(exchange, result)
       else succeed(exchange, result)
     } catch (error) {
@@ -308,16 +309,22 @@ export async function createApp({
       ip: exchange.peer.ip,
     })
     assert(!(opened instanceof Promise))
-    settle(exchange, 200, opened.audit)
-    reply.hijack()
-    reply.raw.writeHead(200, { 'content-type': 'application/x-ndjson' })
-    const reader = exchange.raw instanceof Http2Request ? exchange.raw.stream : reply.raw
-    if (!(exchange.raw instanceof Http2Request)) {
-      reply.raw.flushHeaders()
-      exchange.raw.socket.setTimeout(0)
+    const { stream } = api.log === 'audit' ? auditLog : errorLog
+    const begin = () => {
+      if (reply.raw.destroyed) return
+      settle(exchange, 200, opened.audit)
+      reply.hijack()
+      reply.raw.writeHead(200, { 'content-type': 'application/x-ndjson' })
+      if (!(exchange.raw instanceof Http2Request)) {
+        reply.raw.flushHeaders()
+        exchange.raw.socket.setTimeout(0)
+      }
+      stream.add(exchange.raw instanceof Http2Request ? exchange.raw.stream : reply.raw)
     }
-    const log = api.log === 'audit' ? auditLog : errorLog
-    log.stream.add(reader)
+    stream
+      .open()
+      .then(begin)
+      .catch((error) => refuse(exchange, error))
   }
 
   /** Counts and audits a request, just before its reply goes out. */

@@ -5,6 +5,7 @@
 import { InvalidBodyError, InvalidNameError, InvalidParameterError } from '../errors.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { ChangedKeys, KeyRing } from '../keyring/key-ring.ts'
+import { metricsProtobuf, metricsText } from '../metrics/exposition.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import {
   type Identity,
@@ -33,6 +34,7 @@ import { journalEntries, journalHead } from '../operations/read-journal.ts'
 import { assertReady, describeStatus, type Version } from '../operations/server-status.ts'
 import type { PolicySet } from '../policy/policy.ts'
 import type { KeyStore } from '../store/key-store.ts'
+import type { Hub } from '../workers/hub.ts'
 import { type FieldKind, type Fields, MalformedBodyError, parseFields } from './json-body.ts'
 import { bytesReply, jsonReply } from './json-reply.ts'
 
@@ -44,7 +46,9 @@ export interface Services {
   readonly policies: PolicySet
   readonly origin: Origin
   readonly overrides: ReadonlyMap<string, ApiOverride>
+  /** What this process counts. */
   readonly metrics: Metrics
+  readonly hub: Hub
   readonly version: Version
 }
 
@@ -87,9 +91,14 @@ export interface Api {
   readonly isCounted: boolean
   /** A live log instead of a reply. */
   readonly log?: LogName
+  /**
+   * Set for what changes the store: it runs in the process that writes, and what restricts the use of keys is
+   * answered when it holds in every process.
+   */
+  readonly change?: 'extends' | 'restricts'
   /** The path that policies are asked about, if it is not the request's own. */
   readonly policyArgument?: (argument: string) => string
-  /** A promise only where the reply waits for the disk after all else is done: see *The synchronous turn*. */
+  /** A promise only where no key is used, or the reply waits for the disk after all else is done: see *The synchronous turn*. */
   readonly run: (services: Services, call: Call) => Reply | Promise<Reply>
 }
 
@@ -132,15 +141,19 @@ export const APIS: readonly Api[] = [
   get({
     path: '/v1/status',
     isCounted: false,
-    run: ({ store, metrics, version }) => json('status read', describeStatus(store, metrics, version)),
+    async run({ store, hub, version }) {
+      return json('status read', describeStatus(store, await hub.usage(), version))
+    },
   }),
   get({
     path: '/v1/metrics',
     isCounted: false,
-    run: ({ metrics }, { accept }) =>
-      /application\/vnd\.google\.protobuf.*encoding=delimited/.test(accept)
-        ? { body: metrics.toProtobuf(), contentType: PROTOBUF_METRICS_TYPE, audit: 'metrics read' }
-        : { body: Buffer.from(metrics.toText()), contentType: TEXT_METRICS_TYPE, audit: 'metrics read' },
+    async run({ hub }, { accept }) {
+      const usage = await hub.usage()
+      return /application\/vnd\.google\.protobuf.*encoding=delimited/.test(accept)
+        ? { body: metricsProtobuf(usage), contentType: PROTOBUF_METRICS_TYPE, audit: 'metrics read' }
+        : { body: Buffer.from(metricsText(usage)), contentType: TEXT_METRICS_TYPE, audit: 'metrics read' }
+    },
   }),
   get({
     path: '/v1/api',
@@ -151,6 +164,7 @@ export const APIS: readonly Api[] = [
 
   put({
     path: '/v1/key/create/',
+    change: 'extends',
     run({ ring, policies }, call) {
       const name = parseKeyName(call.argument)
       createKey(ring, name, callerOf(policies, call), parseFlag(call.query, 'reuse'))
@@ -159,6 +173,7 @@ export const APIS: readonly Api[] = [
   }),
   put({
     path: '/v1/key/import/',
+    change: 'extends',
     maxBody: BODY_BYTES_MAX,
     run({ ring, policies }, call) {
       const name = parseKeyName(call.argument)
@@ -179,6 +194,7 @@ export const APIS: readonly Api[] = [
     ...DEFAULTS,
     method: 'DELETE',
     path: '/v1/key/delete/',
+    change: 'restricts',
     async run({ ring, policies }, call) {
       const name = parseKeyName(call.argument)
       refuseWaitingPeriod(call.query)
@@ -190,10 +206,12 @@ export const APIS: readonly Api[] = [
   },
   put({
     path: '/v1/key/enable/',
+    change: 'extends',
     run: (services, call) => changeState(services, call, 'enable', enableKey, enableKeys),
   }),
   put({
     path: '/v1/key/disable/',
+    change: 'restricts',
     run: (services, call) => changeState(services, call, 'disable', disableKey, disableKeys),
   }),
   get({

@@ -39,5 +39,5 @@ test('a reader that has gone is forgotten', async () => {
   broadcast.add(stream)
   stream.destroy()
   await new Promise((resolve) => stream.once('close', resolve))
-  expect(broadcast.hasReaders).toBe(false)
+  expect(broadcast.isWanted).toBe(false)
 })

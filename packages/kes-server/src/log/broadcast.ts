@@ -7,7 +7,19 @@ const BEHIND_BYTES_MAX = 1024 * 1024
 /** A response: HTTP/1.1's own, or the stream of an HTTP/2 exchange. */
 export type StreamReader = Pick<Writable, 'write' | 'writableLength' | 'destroy' | 'on'>
 
-export class Broadcast {
+/** One of the logs, as a stream to whoever asks for it. */
+export interface LogStream {
+  /** Whether anybody would see an event: if not, it need not be made. */
+  readonly isWanted: boolean
+  send(line: string): void
+  /** What is sent when the promise is fulfilled, and later, reaches a reader that is added then. */
+  open(): Promise<void>
+  add(reader: StreamReader): void
+  /** Ends every stream, so that its connection can close. */
+  close(): void
+}
+
+export class Broadcast implements LogStream {
   readonly #readers = new Set<StreamReader>()
   readonly #onSent: () => void
 
@@ -16,8 +28,12 @@ export class Broadcast {
     this.#onSent = onSent
   }
 
-  get hasReaders(): boolean {
+  get isWanted(): boolean {
     return this.#readers.size > 0
+  }
+
+  open(): Promise<void> {
+    return Promise.resolve()
   }
 
   add(reader: StreamReader): void {
@@ -37,7 +53,6 @@ export class Broadcast {
     }
   }
 
-  /** Ends every stream, so that its connection can close. */
   close(): void {
     for (const reader of this.#readers) reader.destroy()
     this.#readers.clear()

@@ -4,7 +4,7 @@
  */
 import type { DestinationStream, Logger } from 'pino'
 import pino from 'pino'
-import { Broadcast } from './broadcast.ts'
+import { Broadcast, type LogStream } from './broadcast.ts'
 
 /** Levels as the config has them: slog's numbers, with room between. */
 export const LogLevel = { debug: -4, info: 0, warn: 4, error: 8 } as const
@@ -32,7 +32,7 @@ export function createLogger(destination: DestinationStream): Logger {
 }
 
 export class ErrorLog {
-  readonly stream: Broadcast
+  readonly stream: LogStream
   readonly #logger: Logger
   readonly #level: number
 
@@ -63,7 +63,7 @@ export class ErrorLog {
     if (LogLevel[severity] < this.#level) return
     const req = request && { ...request, identity: request.identity ?? '<unknown>' }
     this.#logger[severity](req ? { req } : {}, message)
-    if (!this.stream.hasReaders) return
+    if (!this.stream.isWanted) return
     this.stream.send(`${JSON.stringify({ message: logfmt(severity, message, req) })}\n`)
   }
 }

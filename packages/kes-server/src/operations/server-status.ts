@@ -1,8 +1,7 @@
 /** `GET /version`, `/v1/ready`, `/v1/status`: how the server and its key store are. */
 import { arch, availableParallelism, platform } from 'node:os'
-import { getHeapStatistics } from 'node:v8'
 import { StoreUnavailableError, StoreUnreachableError } from '../errors.ts'
-import { type Metrics, processUsage } from '../metrics/metrics.ts'
+import type { Usage } from '../metrics/metrics.ts'
 import type { KeyStore } from '../store/key-store.ts'
 
 export interface Version {
@@ -28,16 +27,16 @@ const GO_OS: Readonly<Record<string, string>> = { win32: 'windows' }
 const GO_ARCH: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '386' }
 
 /** `keystore_latency` is in milliseconds and at least 1. */
-export function describeStatus(store: Pick<KeyStore, 'status'>, metrics: Metrics, { version }: Version) {
-  const stackBytes = processUsage()?.stackBytes
+export function describeStatus(store: Pick<KeyStore, 'status'>, usage: Usage, { version }: Version) {
+  const stackBytes = usage.kernel?.stackBytes
   return {
     version,
     os: GO_OS[platform()] ?? platform(),
     arch: GO_ARCH[arch()] ?? arch(),
-    uptime: Math.floor(metrics.upTimeSeconds),
+    uptime: Math.floor(usage.upTimeSeconds),
     num_cpu: availableParallelism(),
     num_cpu_used: availableParallelism(),
-    mem_heap_used: getHeapStatistics().used_heap_size,
+    mem_heap_used: usage.heapBytes,
     ...(stackBytes === undefined ? {} : { mem_stack_used: stackBytes }),
     ...storeStatus(store),
   }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { readProtobuf, readProtobufString } from '../encoding/protobuf.ts'
+import { metricsProtobuf, metricsText } from './exposition.ts'
 import { Metrics } from './metrics.ts'
 
 function familiesOf(text: string): Map<string, string[]> {
@@ -15,10 +16,12 @@ describe('the text format', () => {
   test('leaves a counter out until it has a sample, because clients fail on an empty family', () => {
     const metrics = new Metrics()
     expect(
-      [...familiesOf(metrics.toText()).keys()].filter((name) => name.startsWith('kes_http_request')),
+      [...familiesOf(metricsText(metrics.usage())).keys()].filter((name) =>
+        name.startsWith('kes_http_request'),
+      ),
     ).toEqual(['kes_http_request_active'])
     metrics.replied(404, 0.001)
-    expect(familiesOf(metrics.toText()).get('kes_http_request_error')).toEqual([
+    expect(familiesOf(metricsText(metrics.usage())).get('kes_http_request_error')).toEqual([
       'kes_http_request_error{code="404"} 1',
     ])
   })
@@ -26,20 +29,20 @@ describe('the text format', () => {
   test('has one series in every family but those of requests and the histogram', () => {
     const metrics = new Metrics()
     metrics.replied(200, 0.2)
-    for (const [name, samples] of familiesOf(metrics.toText())) {
+    for (const [name, samples] of familiesOf(metricsText(metrics.usage()))) {
       if (name !== 'kes_http_response_time') expect([name, samples]).toEqual([name, [expect.any(String)]])
     }
   })
 
   test('is in the order of names', () => {
-    const names = [...familiesOf(new Metrics().toText()).keys()]
+    const names = [...familiesOf(metricsText(new Metrics().usage())).keys()]
     expect(names).toEqual([...names].sort())
   })
 
   test('puts a time on a bound into the bucket of that bound', () => {
     const metrics = new Metrics()
     for (const seconds of [0.005, 0.01, 0.011, 10, 11]) metrics.replied(200, seconds)
-    const lines = metrics.toText()
+    const lines = metricsText(metrics.usage())
     expect(lines).toContain('kes_http_response_time_bucket{le="0.01"} 2\n')
     expect(lines).toContain('kes_http_response_time_bucket{le="0.05"} 3\n')
     expect(lines).toContain('kes_http_response_time_bucket{le="10"} 4\n')
@@ -52,7 +55,7 @@ describe('the text format', () => {
     metrics.requestStarted()
     metrics.requestStarted()
     metrics.requestEnded()
-    expect(metrics.toText()).toContain('kes_http_request_active 1\n')
+    expect(metricsText(metrics.usage())).toContain('kes_http_request_active 1\n')
   })
 })
 
@@ -60,7 +63,7 @@ test('the protobuf format has the families of the text', () => {
   const metrics = new Metrics()
   metrics.replied(200, 0.2)
   metrics.replied(503, 0.2)
-  const bytes = metrics.toProtobuf()
+  const bytes = metricsProtobuf(metrics.usage())
   const names: string[] = []
   for (let at = 0; at < bytes.length; ) {
     let length = 0
@@ -75,5 +78,5 @@ test('the protobuf format has the families of the text', () => {
     names.push(readProtobufString(name.value))
     at += length
   }
-  expect(names).toEqual([...familiesOf(metrics.toText()).keys()])
+  expect(names).toEqual([...familiesOf(metricsText(metrics.usage())).keys()])
 })

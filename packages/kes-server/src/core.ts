@@ -1,0 +1,120 @@
+/** What the process that writes to the store has open: the store itself, all that rests on it, and its timers. */
+import type { Config } from './config/config.ts'
+import { now } from './encoding/timestamp.ts'
+import { KeyExistsError, KeyNameReservedError } from './errors.ts'
+import type { ApiOverride, Services } from './http/routes.ts'
+import { KeyRing } from './keyring/key-ring.ts'
+import type { ErrorLog } from './log/error-log.ts'
+import type { Metrics } from './metrics/metrics.ts'
+import { type OpenStore, openStore } from './open-store.ts'
+import { PolicySet } from './policy/policy.ts'
+import { VERSION } from './version.ts'
+import type { Hub } from './workers/hub.ts'
+
+const PURGE_INTERVAL_MS = 10_000
+
+export interface CoreOptions {
+  readonly config: Omit<Config, 'tls'>
+  readonly hub: Hub
+  readonly metrics: Metrics
+  readonly errorLog: ErrorLog
+}
+
+export interface Core {
+  readonly services: Services
+  /** As the banner names the store. */
+  readonly storeLabel: string
+  readonly close: () => void
+}
+
+/**
+ * @throws StoreOpenError, SealOpenError, UnsupportedStoreError, with nothing left open.
+ */
+export function openCore({ config, hub, metrics, errorLog }: CoreOptions): Core {
+  const opened = openStore(config.keystore)
+  for (const warning of opened.warnings) errorLog.warn(warning)
+  const ring = new KeyRing(opened.store, opened.seal, opened.journal, config.keysOptions)
+  try {
+    createPredefinedKeys(config, ring, errorLog)
+  } catch (error) {
+    closeStore(opened, ring)
+    throw error
+  }
+  const timers = [...expireCache(ring, config.cache), purgeErased(opened, errorLog)]
+  return {
+    services: {
+      ring,
+      store: opened.store,
+      journal: opened.journal,
+      policies: new PolicySet({ admin: config.adminIdentity, policies: config.policies }),
+      origin: { createdAt: now(), createdBy: config.adminIdentity },
+      overrides: overridesOf(config),
+      metrics,
+      hub,
+      version: VERSION,
+    },
+    storeLabel: opened.label,
+    close() {
+      for (const timer of timers) clearInterval(timer)
+      closeStore(opened, ring)
+    },
+  }
+}
+
+function overridesOf({ api }: Pick<Config, 'api'>): ReadonlyMap<string, ApiOverride> {
+  return new Map(
+    [...api].map(([path, { skipAuth, timeoutMs }]) => [path, { skipAuth, timeoutMs: timeoutMs ?? 0 }]),
+  )
+}
+
+/** Makes the keys that the config names and the store has not; never one whose name an erased key has left. */
+function createPredefinedKeys(config: CoreOptions['config'], ring: KeyRing, errorLog: ErrorLog): void {
+  for (const name of config.keys) {
+    try {
+      ring.create(name, { identity: config.adminIdentity, ip: '' })
+      errorLog.info(`predefined key '${name}' created`)
+    } catch (error) {
+      if (error instanceof KeyNameReservedError) {
+        errorLog.warn(
+          `predefined key '${name}' was erased: its name stays reserved, and the key is not made again`,
+        )
+      } else if (!(error instanceof KeyExistsError)) throw error
+    }
+  }
+}
+
+/** Plaintext keys leave memory as the config's cache section says. */
+export function expireCache(ring: KeyRing, cache: Config['cache']): NodeJS.Timeout[] {
+  const timers: NodeJS.Timeout[] = []
+  if (cache.anyMs > 0) timers.push(setInterval(() => ring.forgetAll(), cache.anyMs))
+  if (cache.unusedMs > 0) timers.push(setInterval(() => ring.forgetUnused(), Math.max(1, cache.unusedMs / 2)))
+  for (const timer of timers) timer.unref()
+  return timers
+}
+
+/** What could not be removed from the store's files when its key was erased is tried again, and at every start. */
+function purgeErased({ store }: OpenStore, errorLog: ErrorLog): NodeJS.Timeout {
+  let isOwed = false
+  const purge = async () => {
+    const wasOwed = isOwed
+    let reason = 'a program reads the store'
+    try {
+      isOwed = !(await store.purge())
+    } catch (error) {
+      isOwed = true
+      reason = error instanceof Error ? error.message : String(error)
+    }
+    if (isOwed && !wasOwed) errorLog.warn(`records of erased keys are still on the disk: ${reason}`)
+    if (wasOwed && !isOwed) errorLog.info('records of erased keys were removed from the disk')
+  }
+  const timer = setInterval(purge, PURGE_INTERVAL_MS)
+  timer.unref()
+  void purge()
+  return timer
+}
+
+function closeStore({ store, seal }: OpenStore, ring: KeyRing): void {
+  ring.forgetAll()
+  seal.destroy()
+  store.close()
+}

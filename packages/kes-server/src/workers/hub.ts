@@ -1,0 +1,67 @@
+/**
+ * What acts on the whole server, however many processes it has.
+ *
+ * One process writes to the store: the only one, or the supervisor of several workers. Stages ask the hub and need not
+ * know which of both they are in. Whatever crosses it may have to cross to another process, so it is plain data.
+ */
+import type { Api, Call, Reply, Services } from '../http/routes.ts'
+import type { Metrics, Usage } from '../metrics/metrics.ts'
+
+export interface Hub {
+  /**
+   * Runs an API that changes the store, in the process that writes. If the change restricts the use of keys, the
+   * result is there only when every process has taken note, and what it had begun before has ended.
+   */
+  change(services: Services, api: Api, call: Call): Reply | Promise<Reply>
+  /** What all processes have counted, and hold. */
+  usage(): Usage | Promise<Usage>
+  /** Calls back soon after the store was changed, by whichever process; once for several changes, perhaps. */
+  onChange(listener: () => void): void
+  /**
+   * What must have ended before this process acknowledges a change: `task` is called for each, and its promise waited
+   * for. In a single process nobody asks.
+   */
+  beforeAcknowledging(task: () => Promise<void>): void
+  /**
+   * Fulfilled when every process has taken note of what is committed now, and what it had begun before has ended. For
+   * changes that no API call makes. In the process that writes only.
+   */
+  barrier(): Promise<void>
+}
+
+/** One process that does everything: a change that has been committed holds at once. */
+export class SingleProcess implements Hub {
+  readonly #metrics: Metrics
+  readonly #listeners: (() => void)[] = []
+
+  constructor(metrics: Metrics) {
+    this.#metrics = metrics
+  }
+
+  change(services: Services, api: Api, call: Call): Reply | Promise<Reply> {
+    try {
+      return api.run(services, call)
+    } finally {
+      this.#announce() // Also after an error: a commit that failed may have happened all the same.
+    }
+  }
+
+  usage(): Usage {
+    return this.#metrics.usage()
+  }
+
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener)
+  }
+
+  beforeAcknowledging(): void {}
+
+  barrier(): Promise<void> {
+    this.#announce()
+    return Promise.resolve()
+  }
+
+  #announce(): void {
+    for (const listener of this.#listeners) listener()
+  }
+}
