@@ -22,6 +22,11 @@ export const EVERY_ERROR: Readonly<Record<ClassName, readonly errors.KesError[]>
   KeyNameReservedError: [new errors.KeyNameReservedError()],
   KeyNotFoundError: [new errors.KeyNotFoundError()],
   KeyDisabledError: [new errors.KeyDisabledError()],
+  KeyPendingDeletionError: [new errors.KeyPendingDeletionError()],
+  WrongStateError: (['pending deletion', 'not pending deletion'] as const).map(
+    (state) => new errors.WrongStateError(state),
+  ),
+  WaitingPeriodTooShortError: [new errors.WaitingPeriodTooShortError('<period>')],
   NotAuthenticError: [new errors.NotAuthenticError()],
   UnsupportedAlgorithmError: [new errors.UnsupportedAlgorithmError('<algorithm>')],
   InvalidKeySizeError: [new errors.InvalidKeySizeError('<algorithm>')],

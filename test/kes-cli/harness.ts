@@ -5,6 +5,7 @@ import {
   KeyNotFoundError,
   NotAuthenticError,
   PolicyNotFoundError,
+  WrongStateError,
 } from '@latchkey/kms-client'
 import type { Client, Io } from '../../packages/kes-server/src/cli/io.ts'
 import { runCli } from '../../packages/kes-server/src/cli/program.ts'
@@ -14,6 +15,7 @@ export const API_KEY = 'kes:v1:AAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f'
 export const IDENTITY = 'a050837d85070582ccf7394b0988847cc312cb88259b894899f6f239cf1791a5'
 export const ADMIN = '44f9202c928caeb7345bb10a80ee7f5551714537a085214e792ec3d241599854'
 export const CREATED_AT = '2026-11-24T01:50:57.444949513Z'
+export const DELETION_AT = '2026-12-01T01:50:57.444Z'
 
 type Key = Awaited<ReturnType<Client['describeKey']>>
 type Status = Awaited<ReturnType<Client['status']>>
@@ -120,9 +122,23 @@ export class FakeKes implements Client {
     return this.#key(name)
   }
 
-  async deleteKey(name: string) {
-    this.calls.push(`delete ${name}`)
-    if (!this.keys.delete(name)) throw keyNotFound()
+  async deleteKey(name: string, { after }: { after?: string | undefined } = {}) {
+    this.calls.push(after === undefined ? `delete ${name}` : `delete ${name} after ${after}`)
+    if (after === undefined) {
+      if (!this.keys.delete(name)) throw keyNotFound()
+      return undefined
+    }
+    const waiting = { ...this.#key(name), state: 'pending', deletionAt: DELETION_AT }
+    this.keys.set(name, waiting)
+    return waiting
+  }
+
+  async cancelKeyDeletion(name: string) {
+    this.calls.push(`cancel-deletion ${name}`)
+    if (this.#key(name).state !== 'pending') {
+      throw new WrongStateError(409, 'key is not pending deletion', 'WrongState')
+    }
+    this.keys.set(name, { ...key(name), state: 'disabled' })
   }
 
   async deleteKeyWithReceipt(name: string) {
@@ -274,9 +290,10 @@ export class FakeKes implements Client {
     this.calls.push(`${verb} ${pattern}`)
     const matched = this.#matching(pattern)
     const state = `${verb}d`
-    const changed = matched.filter((name) => this.#key(name).state !== state)
+    const pending = matched.filter((name) => this.#key(name).state === 'pending')
+    const changed = matched.filter((name) => this.#key(name).state !== state && !pending.includes(name))
     for (const name of changed) this.keys.set(name, { ...this.#key(name), state })
-    return { matched: matched.length, changed: changed.length, damaged: 0 }
+    return { matched: matched.length, changed: changed.length, damaged: 0, pending: pending.length }
   }
 }
 

@@ -138,7 +138,7 @@ describe('keys of a pattern', () => {
     ['disable', () => client.disableKeys('app-*')],
   ])('%s', async (verb, call) => {
     answerJson({ matched: 3, changed: 1 })
-    await expect(call()).resolves.toEqual({ matched: 3, changed: 1, damaged: 0 })
+    await expect(call()).resolves.toEqual({ matched: 3, changed: 1, damaged: 0, pending: 0 })
     expect(calls).toEqual([{ method: 'PUT', url: `/v1/key/${verb}/app-*`, body: undefined }])
   })
 

@@ -9,6 +9,7 @@ import { ApiKey } from '@latchkey/kms-client'
 import type { ApiPath } from '../../packages/kes-server/src/config/api-paths.ts'
 import { DEFAULT_CACHE, DEFAULT_LOG, type LogConfig } from '../../packages/kes-server/src/config/config.ts'
 import type { KeystoreConfig } from '../../packages/kes-server/src/config/keystore-config.ts'
+import type { Clocks } from '../../packages/kes-server/src/keyring/deletion-clock.ts'
 import { normalizeIdentity, parseKeyName, parsePolicyName } from '../../packages/kes-server/src/names.ts'
 import { type ServerConfig, startServer } from '../../packages/kes-server/src/server.ts'
 import { authorityOf, type Credentials, clientOf, type KeyType, keyPairOf, serverOf } from './certificates.ts'
@@ -35,6 +36,10 @@ export interface TestServerOptions {
   readonly keys?: readonly string[]
   /** Default: `reserved`, as the config file has it. */
   readonly erasedNames?: 'reserved' | 'free'
+  /** Default: none. */
+  readonly waitingPeriodMs?: number
+  /** Default: the system's. */
+  readonly clocks?: Clocks
   /** PEM certificates of authorities; given, even if empty, client certificates are verified. */
   readonly clientCas?: readonly string[]
   /** Default: the identity of {@link TestServer.admin}. */
@@ -105,6 +110,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     config,
     errorOutput: { write: (line) => errorLines.push(line) },
     auditOutput: { write: (line) => auditLines.push(line) },
+    ...(options.clocks === undefined ? {} : { clocks: options.clocks }),
   })
   const { port } = server.address
   const secrets = new Secrets()
@@ -221,7 +227,10 @@ function configOf(options: TestServerOptions, adminIdentity: string, tls: Server
     cache: DEFAULT_CACHE,
     log: { ...DEFAULT_LOG, ...options.log },
     keys: keys.map(parseKeyName),
-    keysOptions: { erasedNames: options.erasedNames ?? 'reserved' },
+    keysOptions: {
+      erasedNames: options.erasedNames ?? 'reserved',
+      waitingPeriodMs: options.waitingPeriodMs ?? 0,
+    },
     keystore: options.keystore ?? { type: 'memory' },
   }
 }

@@ -1,8 +1,10 @@
 /** What the process that writes to the store has open: the store itself, all that rests on it, and its timers. */
 import type { Config } from './config/config.ts'
+import { DueDeletions } from './due-deletions.ts'
 import { now } from './encoding/timestamp.ts'
 import { KeyExistsError, KeyNameReservedError } from './errors.ts'
 import type { ApiOverride, Services } from './http/routes.ts'
+import { type Clocks, DeletionClock } from './keyring/deletion-clock.ts'
 import { KeyRing } from './keyring/key-ring.ts'
 import type { ErrorLog } from './log/error-log.ts'
 import type { Metrics } from './metrics/metrics.ts'
@@ -18,6 +20,8 @@ export interface CoreOptions {
   readonly hub: Hub
   readonly metrics: Metrics
   readonly errorLog: ErrorLog
+  /** By which scheduled deletions become due. Default: the system's. */
+  readonly clocks?: Clocks | undefined
 }
 
 export interface Core {
@@ -30,17 +34,24 @@ export interface Core {
 /**
  * @throws StoreOpenError, SealOpenError, UnsupportedStoreError, with nothing left open.
  */
-export function openCore({ config, hub, metrics, errorLog }: CoreOptions): Core {
+export function openCore({ config, hub, metrics, errorLog, clocks }: CoreOptions): Core {
   const opened = openStore(config.keystore)
   for (const warning of opened.warnings) errorLog.warn(warning)
-  const ring = new KeyRing(opened.store, opened.seal, opened.journal, config.keysOptions)
+  const clock = new DeletionClock(opened.store, opened.seal, clocks)
+  const options = { ...config.keysOptions, deletionClock: clock }
+  const ring = new KeyRing(opened.store, opened.seal, opened.journal, options)
+  const purge = purger(opened, errorLog)
+  const onErased = () => hub.barrier().then(purge)
+  const deletions = new DueDeletions({ ring, clock, errorLog, onErased })
   try {
     createPredefinedKeys(config, ring, errorLog)
   } catch (error) {
     closeStore(opened, ring)
     throw error
   }
-  const timers = [...expireCache(ring, config.cache), purgeErased(opened, errorLog)]
+  deletions.start()
+  const timers = [...expireCache(ring, config.cache), setInterval(purge, PURGE_INTERVAL_MS).unref()]
+  void purge()
   return {
     services: {
       ring,
@@ -56,6 +67,7 @@ export function openCore({ config, hub, metrics, errorLog }: CoreOptions): Core 
     storeLabel: opened.label,
     close() {
       for (const timer of timers) clearInterval(timer)
+      deletions.stop()
       closeStore(opened, ring)
     },
   }
@@ -92,10 +104,10 @@ export function expireCache(ring: KeyRing, cache: Config['cache']): NodeJS.Timeo
   return timers
 }
 
-/** What could not be removed from the store's files when its key was erased is tried again, and at every start. */
-function purgeErased({ store }: OpenStore, errorLog: ErrorLog): NodeJS.Timeout {
+/** Removes, or tries again to remove, what erased keys have left in the store's files. */
+function purger({ store }: OpenStore, errorLog: ErrorLog): () => Promise<void> {
   let isOwed = false
-  const purge = async () => {
+  return async () => {
     const wasOwed = isOwed
     let reason = 'a program reads the store'
     try {
@@ -107,10 +119,6 @@ function purgeErased({ store }: OpenStore, errorLog: ErrorLog): NodeJS.Timeout {
     if (isOwed && !wasOwed) errorLog.warn(`records of erased keys are still on the disk: ${reason}`)
     if (wasOwed && !isOwed) errorLog.info('records of erased keys were removed from the disk')
   }
-  const timer = setInterval(purge, PURGE_INTERVAL_MS)
-  timer.unref()
-  void purge()
-  return timer
 }
 
 function closeStore({ store, seal }: OpenStore, ring: KeyRing): void {

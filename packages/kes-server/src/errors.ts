@@ -179,6 +179,36 @@ export class KeyDisabledError extends KesError {
   }
 }
 
+/** A use of a key that waits for its deletion. Answers as {@link KeyDisabledError} does, but for the code. */
+export class KeyPendingDeletionError extends KesError {
+  override readonly name = 'KeyPendingDeletionError'
+  readonly status = 403
+  readonly code = 'KeyPendingDeletion'
+  constructor(options?: ErrorOptions) {
+    super(NOT_ALLOWED, options)
+  }
+}
+
+/** The key's state does not allow this change. */
+export class WrongStateError extends KesError {
+  override readonly name = 'WrongStateError'
+  readonly status = 409
+  readonly code = 'WrongState'
+  constructor(state: 'pending deletion' | 'not pending deletion', options?: ErrorOptions) {
+    super(`key is ${state}`, options)
+  }
+}
+
+export class WaitingPeriodTooShortError extends KesError {
+  override readonly name = 'WaitingPeriodTooShortError'
+  readonly status = 400
+  readonly code = 'WaitingPeriodTooShort'
+  /** @param least - as the config has it: `7d`. */
+  constructor(least: string, options?: ErrorOptions) {
+    super(`waiting period is too short: it must be ${least} or more`, options)
+  }
+}
+
 export class NotAuthenticError extends KesError {
   override readonly name = 'NotAuthenticError'
   readonly status = 400

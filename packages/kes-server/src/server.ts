@@ -7,6 +7,7 @@ import type { Config } from './config/config.ts'
 import { INFO } from './config/log-level.ts'
 import { openCore } from './core.ts'
 import { type App, createApp } from './http/app.ts'
+import type { Clocks } from './keyring/deletion-clock.ts'
 import { createLogger, ErrorLog } from './log/error-log.ts'
 import { Metrics } from './metrics/metrics.ts'
 import { readClientCas, readCredentials, type TlsCredentials } from './tls/credentials.ts'
@@ -27,6 +28,8 @@ export interface ServerOptions {
   readonly errorOutput: DestinationStream
   /** The audit log; usually stdout. */
   readonly auditOutput: DestinationStream
+  /** By which scheduled deletions become due. Default: the system's. */
+  readonly clocks?: Clocks
 }
 
 export interface KesServer {
@@ -47,13 +50,18 @@ export interface KesServer {
  *
  * @throws CredentialsError, StoreOpenError, SealOpenError, UnsupportedStoreError, or what listening throws.
  */
-export async function startServer({ config, errorOutput, auditOutput }: ServerOptions): Promise<KesServer> {
+export async function startServer({
+  config,
+  errorOutput,
+  auditOutput,
+  clocks,
+}: ServerOptions): Promise<KesServer> {
   const metrics = new Metrics()
   const { errorLevel, auditLevel } = config.log
   const errorLog = new ErrorLog(createLogger(errorOutput), errorLevel, () => metrics.errorEventSent())
   const auditLog = new AuditLog(createLogger(auditOutput), auditLevel <= INFO, () => metrics.auditEventSent())
   const listener = { credentials: credentialsOf(config), clientCertificates: certificateModeOf(config) }
-  const core = openCore({ config, hub: new SingleProcess(metrics), metrics, errorLog })
+  const core = openCore({ config, hub: new SingleProcess(metrics), metrics, errorLog, clocks })
   let app: App | undefined
   try {
     app = await createApp({ services: core.services, auditLog, errorLog, listener })

@@ -44,6 +44,11 @@ export class KeyDisabledError extends NotAllowedError {
   override readonly name = 'KeyDisabledError'
 }
 
+/** 403: the key waits for its deletion; a {@link NotAllowedError} for the reason of {@link KeyDisabledError}. */
+export class KeyPendingDeletionError extends NotAllowedError {
+  override readonly name = 'KeyPendingDeletionError'
+}
+
 // --- Requests that can't be understood -----------------------------------------------------------------------
 
 /** 404: the server has no such API. A Go KES answers so to enabling, disabling and what else is Latchkey's. */
@@ -81,6 +86,16 @@ export class KeyNameReservedError extends KeyExistsError {
 /** 404: no key has this name. */
 export class KeyNotFoundError extends KesApiError {
   override readonly name = 'KeyNotFoundError'
+}
+
+/** 409: the key's state does not allow this: it is pending deletion, or, for a cancellation, it is not. */
+export class WrongStateError extends KesApiError {
+  override readonly name = 'WrongStateError'
+}
+
+/** 400: the server's configuration asks for a longer waiting period before a key is erased. */
+export class WaitingPeriodTooShortError extends KesApiError {
+  override readonly name = 'WaitingPeriodTooShortError'
 }
 
 /** 400: the ciphertext was not made under this key and context, or was changed since. */
@@ -161,6 +176,7 @@ const KNOWN_ERRORS: readonly KnownError[] = [
   known('NotAllowed', NotAllowedError, 403, 'not authorized: insufficient permissions'),
   known('NotAllowed', NotAllowedError, 403, 'prohibited by policy'), // KES before 2023
   known('KeyDisabled', KeyDisabledError, 403),
+  known('KeyPendingDeletion', KeyPendingDeletionError, 403),
   known('NotFound', NotFoundError, 404, '404 page not found'),
   known('MethodNotAllowed', KesApiError, 405, /^received method '.*' expected '.*'$/s),
   known(
@@ -180,6 +196,8 @@ const KNOWN_ERRORS: readonly KnownError[] = [
   known('KeyExists', KeyExistsError, 400, 'key does already exist'), // KES before 2023
   known('KeyNameReserved', KeyNameReservedError, 400),
   known('KeyNotFound', KeyNotFoundError, 404, 'key does not exist'),
+  known('WrongState', WrongStateError, 409, /^key is (?:not )?pending deletion$/),
+  known('WaitingPeriodTooShort', WaitingPeriodTooShortError, 400, /^waiting period is too short: /),
   known('NotAuthentic', NotAuthenticError, 400, 'decryption failed: ciphertext is not authentic'),
   known(
     'UnsupportedAlgorithm',

@@ -25,6 +25,7 @@ import {
   decodeAuditEvent,
   decodeBytes,
   decodeDataKey,
+  decodeDeletion,
   decodeErrorEvent,
   decodeIdentityInfo,
   decodeKeyDetails,
@@ -173,16 +174,46 @@ export class KesClient implements AsyncDisposable {
   }
 
   /**
-   * Erases the key, and with it all that was encrypted under it.
+   * Erases the key, and with it all that was encrypted under it: at once, or after a waiting period, during which
+   * {@link cancelKeyDeletion} takes it back.
    *
-   * @throws {@link KeyNotFoundError}
+   * @param options - `after` is the waiting period: `7d`, `36h`. Without it, the least that the server's configuration
+   *   allows; a Go KES knows none and erases at once. With it the key is described first, because a Go KES would erase it
+   *   all the same.
+   * @returns undefined if the key is erased; else the key as it waits, `deletionAt` included.
+   * @throws {@link KeyNotFoundError}, {@link WaitingPeriodTooShortError}, {@link WrongStateError} if it waits already,
+   *   {@link KesProtocolError} if the server knows no waiting period
    * @throws {@link ErasePendingError} if the key is gone, but its sealed record not yet from the server's disk.
    */
-  async deleteKey(name: string, options?: CallOptions): Promise<void> {
-    await this.#send({ method: 'DELETE', path: keyPath('delete', name) }, options)
+  async deleteKey(
+    name: string,
+    options: CallOptions & { readonly after?: string | undefined } = {},
+  ): Promise<KeyInfo | undefined> {
+    const { after } = options
+    if (after !== undefined && (await this.describeKey(name, options)).state === undefined) {
+      throw new KesProtocolError('the server knows no waiting period: it would erase the key at once')
+    }
+    const query = after === undefined ? '' : `?after=${encodeURIComponent(after)}`
+    const path = keyPath('delete', name) + query
+    return decodeDeletion(path, await this.#send({ method: 'DELETE', path }, options))
   }
 
-  /** As {@link deleteKey}, with a signed receipt. @throws on a Go KES {@link KesProtocolError}, the key being erased */
+  /**
+   * Takes back a deletion that {@link deleteKey} has scheduled. The key is disabled then; {@link enableKey} makes it
+   * usable.
+   *
+   * @throws {@link KeyNotFoundError}, {@link WrongStateError} if no deletion is scheduled
+   */
+  async cancelKeyDeletion(name: string, options?: CallOptions): Promise<void> {
+    await this.#send({ method: 'PUT', path: keyPath('cancel-deletion', name) }, options)
+  }
+
+  /**
+   * As {@link deleteKey}, with a signed receipt. Where the server has a waiting period it is refused; when that is over,
+   * this call fetches the receipt, once.
+   *
+   * @throws on a Go KES {@link KesProtocolError}, the key being erased
+   */
   async deleteKeyWithReceipt(name: string, options?: CallOptions): Promise<ErasureReceipt> {
     const path = keyPath('delete', name)
     return decodeReceipt(path, await this.#send({ method: 'DELETE', path: `${path}?receipt=true` }, options))
@@ -414,6 +445,7 @@ function keyPath(
     | 'import'
     | 'describe'
     | 'delete'
+    | 'cancel-deletion'
     | 'enable'
     | 'disable'
     | 'history'

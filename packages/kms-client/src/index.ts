@@ -16,6 +16,7 @@ export {
   KeyExistsError,
   KeyNameReservedError,
   KeyNotFoundError,
+  KeyPendingDeletionError,
   NoHmacError,
   NotAllowedError,
   NotAuthenticError,
@@ -26,6 +27,8 @@ export {
   StoreUnavailableError,
   StoreUnreachableError,
   UnsupportedAlgorithmError,
+  WaitingPeriodTooShortError,
+  WrongStateError,
 } from './api-error.ts'
 export { ApiKey, InvalidApiKeyError } from './api-key.ts'
 export { decodeBase64, encodeBase64, InvalidBase64Error } from './base64.ts'

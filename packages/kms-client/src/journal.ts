@@ -25,11 +25,13 @@ export interface JournalEntry extends SignedJournalEntry {
     | 'enable'
     | 'disable'
     | 'erase'
+    | 'schedule'
+    | 'cancel'
     | (string & {})
   /** Hex. A key made later under the same name has another one. */
   readonly keyId: string
   readonly algorithm?: string
-  readonly state: 'enabled' | 'disabled' | 'erased' | 'none' | (string & {})
+  readonly state: 'enabled' | 'disabled' | 'pending' | 'erased' | 'none' | (string & {})
   readonly revision: number
   /** Who did it, and from which address; empty if nobody is known. */
   readonly identity: string

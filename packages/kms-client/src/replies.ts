@@ -9,7 +9,7 @@ import type { TransportReply } from './transport/transport.ts'
 
 export type KeyAlgorithm = 'AES256' | 'ChaCha20'
 /** A Go KES knows no states; a later server may know further ones. */
-export type KeyState = 'enabled' | 'disabled' | (string & {})
+export type KeyState = 'enabled' | 'disabled' | 'pending' | (string & {})
 
 export interface ServerVersion {
   readonly version: string
@@ -55,6 +55,8 @@ export interface KeyInfo {
   readonly revision?: number
   readonly changedAt?: string
   readonly changedBy?: string
+  /** When the key will be erased, at the earliest; only while it is pending deletion. */
+  readonly deletionAt?: string
 }
 
 /** A key whose record the server can't trust: its uses fail, and it can be disabled and deleted. */
@@ -70,6 +72,8 @@ export interface KeysChanged {
   readonly changed: number
   /** Those whose record is damaged: they were left as they are, and can't be used in any state. */
   readonly damaged: number
+  /** Those that are pending deletion: the same. */
+  readonly pending: number
 }
 
 /** A data key (DEK): fresh random bytes, and the same encrypted under the named key. */
@@ -166,12 +170,18 @@ export function decodeKeyInfo(call: string, { body }: TransportReply): KeyInfo {
   return keyInfo(JsonReply.parse(call, body.toString()))
 }
 
+/** The reply to a delete: the key as it waits, or nothing, if it is erased. */
+export function decodeDeletion(call: string, reply: TransportReply): KeyInfo | undefined {
+  return reply.body.length === 0 ? undefined : decodeKeyInfo(call, reply)
+}
+
 export function decodeKeysChanged(call: string, { body }: TransportReply): KeysChanged {
   const reply = JsonReply.parse(call, body.toString())
   return {
     matched: reply.number('matched'),
     changed: reply.number('changed'),
     damaged: reply.numberIfAny('damaged') ?? 0,
+    pending: reply.numberIfAny('pending') ?? 0,
   }
 }
 
@@ -257,6 +267,7 @@ function keyInfo(reply: JsonReply): KeyInfo {
       revision: reply.numberIfAny('revision'),
       changedAt: reply.textIfAny('changed_at'),
       changedBy: reply.textIfAny('changed_by'),
+      deletionAt: reply.textIfAny('deletion_at'),
     }),
   }
 }

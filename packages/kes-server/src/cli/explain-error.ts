@@ -12,8 +12,10 @@ import {
   KesTimeoutError,
   KeyDisabledError,
   KeyNameReservedError,
+  KeyPendingDeletionError,
   NotAllowedError,
   NotFoundError,
+  WrongStateError,
 } from '@latchkey/kms-client'
 import { CliError } from './outcome.ts'
 
@@ -108,8 +110,14 @@ function hintsFor(error: KesApiError, { path }: ApiCall, { identity, decision }:
   if (error instanceof KeyDisabledError) {
     return [`The key "${name}" is disabled. To enable it: kes key enable ${name}`]
   }
-  if (error.code === 'KeyPendingDeletion')
-    return [`The key "${name}" is disabled: it waits for its deletion.`]
+  if (error instanceof KeyPendingDeletionError) {
+    return [`The key "${name}" is pending deletion. To keep it: kes key cancel-deletion ${name}`]
+  }
+  if (error instanceof WrongStateError && !path.startsWith('/v1/key/cancel-deletion/')) {
+    return [
+      `To see when the key "${name}" will be deleted: kes key info ${name}. To keep it: kes key cancel-deletion ${name}`,
+    ]
+  }
   if (error instanceof NotAllowedError) {
     const reason = decision ?? 'no policy allows it, or one denies it'
     return [`The identity ${identity} was refused ${path}: ${reason}.`]

@@ -5,7 +5,7 @@ import {
   NotAllowedError,
 } from '@latchkey/kms-client'
 import { describe, expect, test } from 'vitest'
-import { ADMIN, FakeKes, IDENTITY, key, runKes } from '../../../../test/kes-cli/harness.ts'
+import { ADMIN, DELETION_AT, FakeKes, IDENTITY, key, runKes } from '../../../../test/kes-cli/harness.ts'
 
 const NOT_ALLOWED = 'not authorized: insufficient permissions'
 const THIRTY_TWO_BYTES = Buffer.alloc(32, 7).toString('base64')
@@ -78,6 +78,66 @@ test('rm erases each key and says nothing', async () => {
   const kes = new FakeKes(key('a'), key('b'))
   expect(await runKes('key rm a b', { kes })).toMatchObject({ code: 0, stdout: '', stderr: '' })
   expect(kes.calls).toEqual(['delete a', 'delete b'])
+})
+
+describe('a scheduled deletion', () => {
+  const waiting = () => new FakeKes(key('a', { state: 'pending', deletionAt: DELETION_AT }), key('b'))
+
+  test('rm --after says when, and asks for the time that was given', async () => {
+    const kes = new FakeKes(key('a'))
+    const { code, stdout } = await runKes('key rm --after 7d a', { kes })
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: 'key "a" will be deleted after 2026-12-01 01:50:57 UTC\n',
+    })
+    expect(kes.calls).toEqual(['delete a after 7d'])
+  })
+
+  test.each([
+    ['key rm --after soon a', 'invalid time "soon": write 7d or 36h, up to 3650d'],
+    [
+      'key rm --after 7d --receipt f a',
+      "a receipt is of an erasure: use '--receipt' again when the time is over",
+    ],
+  ])('kes %s asks no server', async (args, problem) => {
+    const kes = new FakeKes(key('a'))
+    const { code, stderr } = await runKes(args, { kes })
+    expect({ code, calls: kes.calls }).toEqual({ code: 1, calls: [] })
+    expect(stderr).toContain(problem)
+  })
+
+  test('shows in info and in ls --long, which have nothing of it otherwise', async () => {
+    expect((await runKes('key info a', { kes: waiting() })).stdout).toMatch(
+      /\nState {7}pending deletion\nDeletion {4}2026-12-01 01:50:57$/,
+    )
+    expect((await runKes('key ls -l', { kes: waiting() })).stdout).toBe(
+      [
+        'Key   State              Algorithm   Created               Deletion              Owner',
+        `a     pending deletion   AES256      2026-11-24 01:50:57   2026-12-01 01:50:57   ${ADMIN}`,
+        `b     enabled            AES256      2026-11-24 01:50:57                         ${ADMIN}`,
+        '',
+      ].join('\n'),
+    )
+    const { stdout } = await runKes('key ls -l --json a', { kes: waiting() })
+    expect(JSON.parse(stdout)[0]).toMatchObject({ state: 'pending', deletion_at: DELETION_AT })
+  })
+
+  test('is taken back by cancel-deletion, and what is not scheduled is refused', async () => {
+    const kes = waiting()
+    expect(await runKes('key cancel-deletion a', { kes })).toMatchObject({ code: 0, stdout: '', stderr: '' })
+    expect(kes.keys.get('a')?.state).toBe('disabled')
+    const { code, stderr } = await runKes('key cancel-deletion b', { kes })
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: 'Error: failed to cancel the deletion of key "b": key is not pending deletion\n',
+    })
+  })
+
+  test('is not touched by a pattern, which says so', async () => {
+    const { stdout, stderr } = await runKes('key disable --all', { kes: waiting() })
+    expect(stdout).toBe('1 of 2 keys disabled\n')
+    expect(stderr).toBe('Hint: 1 of them are pending deletion, and stay so: they can not be used anyway.\n')
+  })
 })
 
 describe('disable and enable', () => {

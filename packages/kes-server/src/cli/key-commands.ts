@@ -1,6 +1,8 @@
 /** `kes key`: makes keys, changes them, and erases them. */
 import { rmSync } from 'node:fs'
+import { parsePeriod } from '../encoding/period.ts'
 import type { ClientFlags, KesCommand } from './command.ts'
+import { formatUtcTime } from './format.ts'
 import type { Io } from './io.ts'
 import { addKeyHistoryCommand } from './key-history-command.ts'
 import { addKeyInfoCommands } from './key-info-commands.ts'
@@ -17,6 +19,7 @@ export function addKeyCommands(program: KesCommand, io: Io): void {
   addKeyInfoCommands(group, io)
   addKeyHistoryCommand(group, io)
   addRemove(group, io)
+  addCancelDeletion(group, io)
   addSwitch(group, io, 'disable')
   addSwitch(group, io, 'enable')
   addKeyUseCommands(group, io)
@@ -72,21 +75,59 @@ function addImport(group: KesCommand, io: Io): void {
 function addRemove(group: KesCommand, io: Io): void {
   const command = group
     .command('rm')
-    .description('Erase a key; all that was encrypted with it is lost')
+    .description(
+      'Erase a key; all that was encrypted with it is lost. Where the server has a waiting period, or with --after, ' +
+        'the erasure is scheduled, and the key can not be used until then',
+    )
+    .summary('Erase a key; all that was encrypted with it is lost')
     .usage('[options] <name>...')
     .argument('[names...]')
     .addClientOptions()
+    .option(
+      '--after <time>',
+      "Erase only then, such as 7d or 36h; until then 'key cancel-deletion' keeps the key",
+    )
     .option('--receipt <file>', 'Write the signed receipt of the erasure to a new file')
-  command.action(async (names: string[], flags: ClientFlags & { receipt?: string }) => {
+  command.action(async (names: string[], flags: ClientFlags & { receipt?: string; after?: string }) => {
     if (names.length === 0) throw command.usageError('no key name specified')
-    const { receipt } = flags
+    const { receipt, after } = flags
     if (receipt !== undefined && names.length > 1) throw command.usageError('a receipt is of one key only')
+    if (receipt !== undefined && after !== undefined) {
+      throw command.usageError("a receipt is of an erasure: use '--receipt' again when the time is over")
+    }
+    if (after !== undefined && parsePeriod(after) === undefined) {
+      throw command.usageError(`invalid time "${after}": write 7d or 36h, up to 3650d`)
+    }
     await withServers(io, flags, async (servers) => {
       if (receipt !== undefined) return removeWithReceipt(io, servers, names[0] ?? '', receipt)
       for (const name of names) {
         const failure = `failed to remove key "${name}"`
-        await servers.call({ method: 'DELETE', path: `/v1/key/delete/${name}`, failure }, (client, options) =>
-          client.deleteKey(name, options),
+        const waiting = await servers.call(
+          { method: 'DELETE', path: `/v1/key/delete/${name}`, failure },
+          (client, options) => client.deleteKey(name, { ...options, after }),
+        )
+        if (waiting?.deletionAt === undefined) continue
+        io.stdout.write(`key "${name}" will be deleted after ${formatUtcTime(waiting.deletionAt)} UTC\n`)
+      }
+    })
+  })
+}
+
+function addCancelDeletion(group: KesCommand, io: Io): void {
+  const command = group
+    .command('cancel-deletion')
+    .description('Keep keys whose deletion is scheduled; they are disabled then')
+    .usage('[options] <name>...')
+    .argument('[names...]')
+    .addClientOptions()
+  command.action(async (names: string[], flags: ClientFlags) => {
+    if (names.length === 0) throw command.usageError('no key name specified')
+    await withServers(io, flags, async (servers) => {
+      for (const name of names) {
+        const path = `/v1/key/cancel-deletion/${name}`
+        const failure = `failed to cancel the deletion of key "${name}"`
+        await servers.call({ method: 'PUT', path, failure }, (client, options) =>
+          client.cancelKeyDeletion(name, options),
         )
       }
     })
@@ -152,7 +193,7 @@ function addSwitch(group: KesCommand, io: Io, verb: 'disable' | 'enable'): void 
           )
           continue
         }
-        const { matched, changed, damaged } = await servers.call(
+        const { matched, changed, damaged, pending } = await servers.call(
           { method: 'PUT', path, failure: `failed to ${verb} keys "${name}"` },
           (client, options) =>
             verb === 'disable' ? client.disableKeys(name, options) : client.enableKeys(name, options),
@@ -163,6 +204,9 @@ function addSwitch(group: KesCommand, io: Io, verb: 'disable' | 'enable'): void 
         }
         if (damaged > 0) {
           printHint(io, `${damaged} of them have a damaged record: 'kes key ls --long' names them.`)
+        }
+        if (pending > 0) {
+          printHint(io, `${pending} of them are pending deletion, and stay so: they can not be used anyway.`)
         }
       }
     })

@@ -26,13 +26,13 @@ export function addKeyHistoryCommand(group: KesCommand, io: Io): void {
       ),
     )
     if (flags.json) return printJson(io, entries.map(document))
-    const rows = entries.map(({ number, time, action, state, identity, ip }) => [
+    const rows = entries.map(({ number, time, action, state, identity, ip, detail }) => [
       String(number),
       formatUtcTime(time),
       action,
       state,
       ip,
-      identity,
+      identity || String(detail?.scheduled_by ?? ''),
     ])
     const [header = '', ...lines] = formatTable([['Entry', 'Time', 'Action', 'State', 'From', 'By'], ...rows])
     io.stdout.write(`${[paint('bold', header, io.stdout, io.env, flags.color), ...lines].join('\n')}\n`)

@@ -12,6 +12,7 @@ const LABEL_COLUMNS = 12
 const STATE_STYLES: ReadonlyMap<string, Style> = new Map([
   ['enabled', 'green'],
   ['disabled', 'yellow'],
+  ['pending deletion', 'red'],
 ])
 
 export function addKeyInfoCommands(group: KesCommand, io: Io): void {
@@ -42,7 +43,8 @@ function addInfo(group: KesCommand, io: Io): void {
       ['Algorithm', key.algorithm],
       ['Date', formatUtcTime(key.createdAt)],
       ...(key.createdBy === undefined ? [] : [['Owner', key.createdBy]]),
-      ...(isEnabled(key) ? [] : [['State', key.state ?? '']]),
+      ...(isEnabled(key) ? [] : [['State', shownState(key)]]),
+      ...(key.deletionAt === undefined ? [] : [['Deletion', formatUtcTime(key.deletionAt)]]),
     ].map(([label = '', value]) => {
       return `${paint('bold', label.padEnd(LABEL_COLUMNS), io.stdout, io.env, flags.color)}${value}`
     })
@@ -83,12 +85,21 @@ function addList(group: KesCommand, io: Io): void {
 
 function printDetails(io: Io, keys: readonly (KeyInfo | DamagedKeyInfo)[], { color }: OutputFlags): void {
   if (keys.length === 0) return
+  const hasDeletions = keys.some((key) => !isDamaged(key) && key.deletionAt !== undefined)
   const rows = keys.map((key) =>
     isDamaged(key)
       ? [key.name, key.state]
-      : [key.name, stateOf(key), key.algorithm, formatUtcTime(key.createdAt), key.createdBy ?? ''],
+      : [
+          key.name,
+          shownState(key),
+          key.algorithm,
+          formatUtcTime(key.createdAt),
+          ...(hasDeletions ? [key.deletionAt === undefined ? '' : formatUtcTime(key.deletionAt)] : []),
+          key.createdBy ?? '',
+        ],
   )
-  const [header = '', ...lines] = formatTable([['Key', 'State', 'Algorithm', 'Created', 'Owner'], ...rows])
+  const titles = ['Key', 'State', 'Algorithm', 'Created', ...(hasDeletions ? ['Deletion'] : []), 'Owner']
+  const [header = '', ...lines] = formatTable([titles, ...rows])
   const painted = lines.map((line, index) => {
     const [name = '', state = ''] = rows[index] ?? []
     const start = line.indexOf(state, name.length)
@@ -121,6 +132,7 @@ function stateDocument(key: KeyInfo) {
     revision: key.revision,
     changed_at: key.changedAt,
     changed_by: key.changedBy,
+    deletion_at: key.deletionAt,
   }
 }
 
@@ -131,6 +143,11 @@ function isDamaged(key: KeyInfo | DamagedKeyInfo): key is DamagedKeyInfo {
 /** A Go KES knows no states: all its keys are enabled. */
 function stateOf({ state }: KeyInfo): string {
   return state ?? 'enabled'
+}
+
+function shownState(key: KeyInfo): string {
+  const state = stateOf(key)
+  return state === 'pending' ? 'pending deletion' : state
 }
 
 function isEnabled(key: KeyInfo): boolean {

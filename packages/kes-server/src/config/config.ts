@@ -70,6 +70,8 @@ export interface LogConfig {
 export interface KeysOptions {
   /** Whether the name of an erased key stays taken. */
   readonly erasedNames: 'reserved' | 'free'
+  /** The least time from a delete to the erasure; 0: none. */
+  readonly waitingPeriodMs: number
 }
 
 /** What KES documents. It fills in 30 s and 0 instead, unless `unused` is given. */

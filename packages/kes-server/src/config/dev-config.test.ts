@@ -13,7 +13,7 @@ test('--dev listens on this machine only, keeps nothing, and audits', () => {
     cache: { anyMs: 300_000, unusedMs: 30_000, offlineMs: 0 },
     log: { errorLevel: 0, auditLevel: 0 },
     keys: [],
-    keysOptions: { erasedNames: 'free' },
+    keysOptions: { erasedNames: 'free', waitingPeriodMs: 0 },
     keystore: { type: 'memory' },
   })
 })

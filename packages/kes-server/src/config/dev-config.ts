@@ -21,7 +21,7 @@ export function devConfig(adminIdentity: Identity, address: Address = DEV_ADDRES
     cache: DEFAULT_CACHE,
     log: DEFAULT_LOG,
     keys: [],
-    keysOptions: { erasedNames: 'free' },
+    keysOptions: { erasedNames: 'free', waitingPeriodMs: 0 },
     keystore: { type: 'memory' },
   }
 }

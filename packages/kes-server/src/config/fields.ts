@@ -92,7 +92,7 @@ const FILE: Shape = {
   policy: { '*': { allow: 'value', deny: 'value', identities: 'value' } },
   cache: { expiry: { any: 'value', unused: 'value', offline: 'value' } },
   log: { error: 'value', audit: 'value' },
-  keys: { erased_names: 'value', predefined: PREDEFINED_KEYS },
+  keys: { deletion: { waiting_period: 'value' }, erased_names: 'value', predefined: PREDEFINED_KEYS },
   keystore: KEYSTORES,
 }
 

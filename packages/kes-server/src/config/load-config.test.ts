@@ -235,6 +235,16 @@ test.each([
     `${VALID}keys: {erased_names: gone}`,
     "kesconf: invalid key config: invalid erased_names 'gone'",
   ],
+  [
+    'a waiting period without a unit',
+    `${VALID}keys: {deletion: {waiting_period: 7}}`,
+    `${INVALID_TYPES} 10: cannot unmarshal !!int \`7\` into time.Duration`,
+  ],
+  [
+    'a waiting period that is no time',
+    `${VALID}keys: {deletion: {waiting_period: a week}}`,
+    `${INVALID_TYPES} 10: cannot unmarshal !!str \`a week\` into time.Duration`,
+  ],
 ])('%s is refused in the words of KES', (_, text, message) => {
   const error = refusal(text)
   expect(error.message).toBe(message)
@@ -424,7 +434,7 @@ test.each([
   ['api: {/nope: {}}', '10:7', undefined],
   ['keys: {fs: {path: ./keys}}', '10:8', "'fs' belongs to keystore.fs"],
   ['keys: [{name: a, algorithm: b}]', '10:18', 'known here: name'],
-  ['keys: {deletion: {waiting_period: 7d}}', '10:8', 'known here: erased_names, predefined'],
+  ['keys: {deletion: {after: 7d}}', '10:19', 'known here: waiting_period'],
   ['keys: {predefined: [{nam: a, name: b}]}', '10:22', "did you mean 'name'?"],
   ['log: {stderr: on}', '10:7', 'known here: error, audit'],
 ])('%s is a warning with what to write, and an error when strict', (text, place, hint) => {
@@ -468,7 +478,7 @@ test('what a file leaves out has its default', () => {
     cache: { anyMs: 300_000, unusedMs: 30_000, offlineMs: 0 },
     log: { errorLevel: 0, auditLevel: 0 },
     keys: [],
-    keysOptions: { erasedNames: 'reserved' },
+    keysOptions: { erasedNames: 'reserved', waitingPeriodMs: 0 },
     keystore: {
       type: 'sqlite',
       path: './keys.db',
@@ -547,9 +557,23 @@ test('keys as a mapping have the list of KES and the rule for erased names', () 
     const { keys: names, keysOptions } = config(`${VALID}keys: ${text}`)
     return { names, ...keysOptions }
   }
-  expect(keys('{erased_names: free, predefined: [{name: a}]}')).toEqual({ names: ['a'], erasedNames: 'free' })
-  expect(keys('{predefined: [{name: a}]}')).toEqual({ names: ['a'], erasedNames: 'reserved' })
-  expect(keys('{erased_names: reserved}')).toEqual({ names: [], erasedNames: 'reserved' })
+  const none = { waitingPeriodMs: 0 }
+  expect(keys('{erased_names: free, predefined: [{name: a}]}')).toEqual({
+    names: ['a'],
+    erasedNames: 'free',
+    ...none,
+  })
+  expect(keys('{predefined: [{name: a}]}')).toEqual({ names: ['a'], erasedNames: 'reserved', ...none })
+  expect(keys('{erased_names: reserved}')).toEqual({ names: [], erasedNames: 'reserved', ...none })
+})
+
+test.each([
+  ['7d', 604_800_000],
+  ['36h', 129_600_000],
+  ['0', 0],
+])('a waiting period of %s is %i ms', (period, waitingPeriodMs) => {
+  const { keysOptions } = config(`${VALID}keys: {deletion: {waiting_period: ${period}}}`)
+  expect(keysOptions).toEqual({ erasedNames: 'reserved', waitingPeriodMs })
 })
 
 test('an identity of 64 hex digits is read in lower case, and no other is', () => {

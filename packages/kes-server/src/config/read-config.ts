@@ -121,7 +121,8 @@ function readApi(api: Section): Config['api'] {
 /** `keys` is a list of key names, as in KES, or a mapping that has the list as `predefined`. */
 function readKeys(file: Section): Pick<Config, 'keys' | 'keysOptions'> {
   if (!file.has('keys') || file.isList('keys')) {
-    return { keys: readKeyNames(file.sections('keys')), keysOptions: { erasedNames: 'reserved' } }
+    const keysOptions = { erasedNames: 'reserved', waitingPeriodMs: 0 } as const
+    return { keys: readKeyNames(file.sections('keys')), keysOptions }
   }
   const section = file.section('keys')
   const erasedNames = section.text('erased_names') ?? 'reserved'
@@ -131,7 +132,10 @@ function readKeys(file: Section): Pick<Config, 'keys' | 'keysOptions'> {
   }
   return {
     keys: readKeyNames(section.sections('predefined')),
-    keysOptions: { erasedNames: erasedNames === 'free' ? 'free' : 'reserved' },
+    keysOptions: {
+      erasedNames: erasedNames === 'free' ? 'free' : 'reserved',
+      waitingPeriodMs: section.section('deletion').period('waiting_period'),
+    },
   }
 }
 

@@ -5,6 +5,7 @@
  * that the file does not have reads as an empty one. So the code that checks a section never stops early.
  */
 import { isMap, isScalar, isSeq, type Scalar } from 'yaml'
+import { parsePeriod } from '../encoding/period.ts'
 import { parseDuration } from './duration.ts'
 import { type Environment, referencedVariable } from './env.ts'
 import type { Position } from './problem.ts'
@@ -155,6 +156,16 @@ export class Section {
     if (duration !== undefined) return duration
     this.#reportType(read, 'time.Duration', "write it with a unit: '5m', '30s', '1h30m'")
     return 0n
+  }
+
+  /** Milliseconds; 0 if the field is not there. */
+  period(name: string): number {
+    const read = this.#read(name)
+    if (read === undefined || read === WRONG || read.text === '') return 0
+    const ms = parsePeriod(read.text)
+    if (ms !== undefined) return ms
+    this.#reportType(read, 'time.Duration', "write it with a unit, up to 3650d: '7d', '36h'")
+    return 0
   }
 
   /** A whole number from `min` to `max`. */

@@ -81,6 +81,10 @@ function formatFraction(nanos: number): string {
 
 /** The present time in UTC, to the millisecond. */
 export function now(): string {
-  const ms = Date.now()
+  return formatMilliseconds(Date.now())
+}
+
+/** @param ms - a whole number of milliseconds since 1970, not negative. */
+export function formatMilliseconds(ms: number): string {
   return formatTimestamp({ seconds: BigInt(Math.floor(ms / 1000)), nanos: (ms % 1000) * 1_000_000 })
 }

@@ -2,6 +2,7 @@
  * The API in one table: method, path, limits, access, and how a request becomes an operation and its result a
  * reply. What `/v1/api` reports is read from this table.
  */
+import { parsePeriod } from '../encoding/period.ts'
 import { InvalidBodyError, InvalidNameError, InvalidParameterError } from '../errors.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { ChangedKeys, KeyRing } from '../keyring/key-ring.ts'
@@ -16,6 +17,7 @@ import {
   parsePolicyName,
 } from '../names.ts'
 import type { Caller } from '../operations/caller.ts'
+import { cancelDeletion } from '../operations/cancel-deletion.ts'
 import { createKey } from '../operations/create-key.ts'
 import { decrypt } from '../operations/decrypt.ts'
 import { deleteKey } from '../operations/delete-key.ts'
@@ -197,13 +199,23 @@ export const APIS: readonly Api[] = [
     change: 'restricts',
     async run({ ring, policies }, call) {
       const name = parseKeyName(call.argument)
-      refuseWaitingPeriod(call.query)
+      const waitingMs = parsePeriodOf(call.query, 'after')
       const wantsReceipt = parseFlag(call.query, 'receipt')
-      const receipt = await deleteKey(ring, name, callerOf(policies, call))
+      const deleted = await deleteKey(ring, name, callerOf(policies, call), { waitingMs, wantsReceipt })
+      if ('waiting' in deleted) return json(`deletion of secret key '${name}' scheduled`, deleted.waiting)
       const audit = `secret key '${name}' deleted`
-      return wantsReceipt ? json(audit, receipt) : empty(audit)
+      return wantsReceipt ? json(audit, deleted.receipt) : empty(audit)
     },
   },
+  put({
+    path: '/v1/key/cancel-deletion/',
+    change: 'extends',
+    run({ ring, policies }, call) {
+      const name = parseKeyName(call.argument)
+      cancelDeletion(ring, name, callerOf(policies, call))
+      return empty(`deletion of secret key '${name}' canceled`)
+    },
+  }),
   put({
     path: '/v1/key/enable/',
     change: 'extends',
@@ -367,11 +379,13 @@ function parseAfter(query: URLSearchParams): number {
   return Number(value)
 }
 
-/** Who asks for a waiting period must not get an erasure at once. */
-function refuseWaitingPeriod(query: URLSearchParams): void {
-  const after = query.get('after')
-  if (after !== null)
-    throw new InvalidParameterError('after', after, 'none: deletion has no waiting period here')
+/** @returns milliseconds; undefined if the query has no such parameter. */
+function parsePeriodOf(query: URLSearchParams, name: string): number | undefined {
+  const value = query.get(name)
+  if (value === null) return undefined
+  const ms = parsePeriod(value)
+  if (ms === undefined) throw new InvalidParameterError(name, value, 'a time such as 7d or 36h, up to 3650d')
+  return ms
 }
 
 function parseBody<Shape extends Record<string, FieldKind>>(
@@ -419,11 +433,12 @@ function changeState(
   const path = `/v1/key/${verb}/`
   const isOpen = overrides.get(path)?.skipAuth === true
   const mayChange = (name: KeyName) => isOpen || policies.isAllowed(call.identity, `${path}${name}`)
-  const { matched, changed, damaged } = changeAll(ring, prefix, caller, mayChange)
+  const { matched, changed, damaged, pending } = changeAll(ring, prefix, caller, mayChange)
   return json(`${changed} of ${matched} secret keys of '${call.argument}' ${verb}d`, {
     matched,
     changed,
     ...(damaged === 0 ? {} : { damaged }),
+    ...(pending === 0 ? {} : { pending }),
   })
 }
 

@@ -34,6 +34,8 @@ export type Action =
   | 'enable'
   | 'disable'
   | 'erase'
+  | 'schedule'
+  | 'cancel'
   | 'audit head'
 export type ResultingState = KeyState | 'erased' | 'none'
 
@@ -90,7 +92,7 @@ const FINGERPRINT_BYTES = 16
 const FIXED_BYTES = 85
 const TEXT_BYTES_MAX = 0xffff
 
-/** 9 to 13 are kept: schedule, cancel, add slot, remove slot, new root key. */
+/** 11 to 13 are kept: add slot, remove slot, new root key. */
 const ACTION_NUMBERS: Readonly<Record<Action, number>> = {
   'set-up': 1,
   adopt: 2,
@@ -100,14 +102,16 @@ const ACTION_NUMBERS: Readonly<Record<Action, number>> = {
   enable: 6,
   disable: 7,
   erase: 8,
+  schedule: 9,
+  cancel: 10,
   'audit head': 14,
 }
-/** 4 is kept for keys that are pending deletion. */
 const STATE_NUMBERS: Readonly<Record<ResultingState, number>> = {
   none: 0,
   enabled: 1,
   disabled: 2,
   erased: 3,
+  pending: 4,
 }
 const ALGORITHM_NUMBERS: Readonly<Record<Algorithm, number>> = { AES256: 1, ChaCha20: 2 }
 const NO_ALGORITHM = 0

@@ -1,8 +1,8 @@
 /** A mark of a key's bytes for the journal: it says that two keys are the same, and nothing about the key. */
 import { createHmac } from 'node:crypto'
-import { RecordDamagedError } from '../errors.ts'
 import type { Seal } from '../seal/seal.ts'
 import type { KeyRow } from '../store/key-store.ts'
+import { unlessDamaged } from './unless-damaged.ts'
 
 const FINGERPRINT_BYTES = 16
 
@@ -16,14 +16,11 @@ export function fingerprintOf(secretKey: Uint8Array): Buffer {
 
 /** Undefined if the sealed bytes are damaged. */
 export function fingerprintOfRow(seal: Seal, row: KeyRow): Uint8Array | undefined {
-  try {
-    const { secretKey, hmacKey } = seal.unsealKey(row)
-    const fingerprint = fingerprintOf(secretKey)
-    secretKey.fill(0)
-    hmacKey?.fill(0)
-    return fingerprint
-  } catch (error) {
-    if (error instanceof RecordDamagedError) return undefined
-    throw error
-  }
+  const material = unlessDamaged(() => seal.unsealKey(row))
+  if (material === undefined) return undefined
+  const { secretKey, hmacKey } = material
+  const fingerprint = fingerprintOf(secretKey)
+  secretKey.fill(0)
+  hmacKey?.fill(0)
+  return fingerprint
 }

@@ -219,6 +219,7 @@ describe('many keys at once', () => {
       matched: 2,
       changed: 2,
       damaged: 0,
+      pending: 0,
     })
     expect(names.map((name) => ring.describe(name).state)).toEqual([
       'enabled',
@@ -246,11 +247,13 @@ describe('many keys at once', () => {
       matched: 4,
       changed: 4,
       damaged: 0,
+      pending: 0,
     })
     expect(ring.setStateOfAll('', 'enabled', bob, () => true)).toEqual({
       matched: 4,
       changed: 3,
       damaged: 1,
+      pending: 0,
     })
     expect(ring.describe(broken).state).toBe('disabled')
   })

@@ -6,21 +6,28 @@
  * elsewhere.
  */
 import { randomBytes } from 'node:crypto'
-import { now } from '../encoding/timestamp.ts'
+import { formatPeriod } from '../encoding/period.ts'
+import { formatMilliseconds, now } from '../encoding/timestamp.ts'
 import {
   InvalidKeySizeError,
   KeyDisabledError,
   KeyNotFoundError,
+  KeyPendingDeletionError,
   NotAllowedError,
   RecordDamagedError,
+  WaitingPeriodTooShortError,
+  WrongStateError,
 } from '../errors.ts'
 import type { Actor, EntryFacts, Journal, RecordedEntry } from '../journal/journal.ts'
 import type { KeyName } from '../names.ts'
 import type { KeyMaterial, Seal } from '../seal/seal.ts'
-import type { Algorithm, KeyRow, KeyState, KeyStore } from '../store/key-store.ts'
+import type { Algorithm, KeyRow, KeyState, KeyStore, ScheduledDeletion } from '../store/key-store.ts'
 import { CipherKey } from './ciphertext.ts'
+import { DeletionClock } from './deletion-clock.ts'
+import { deletionOfDetail, detailOfDueErasure, detailOfSchedule } from './deletion-detail.ts'
 import { fingerprintOf, fingerprintOfRow } from './fingerprint.ts'
 import { HmacKey } from './hmac-key.ts'
+import { unlessDamaged } from './unless-damaged.ts'
 
 export type { Algorithm, KeyState }
 
@@ -43,6 +50,8 @@ export interface KeyDescription {
   readonly revision: number
   readonly changedAt: string
   readonly changedBy: string
+  /** RFC 3339; of a key that is pending deletion. */
+  readonly deletionAt?: string
 }
 
 /** A key whose record can't be trusted; it answers errors, and can be disabled and erased. */
@@ -54,6 +63,15 @@ export interface DamagedKey {
 export interface CreateOptions {
   /** Take the name of an erased key again. */
   readonly reuse?: boolean
+}
+
+/** What a caller may switch a key to. */
+export type SwitchState = 'enabled' | 'disabled'
+
+interface Change {
+  readonly action: 'enable' | 'disable' | 'schedule' | 'cancel'
+  readonly state: KeyState
+  readonly deletion?: ScheduledDeletion
 }
 
 export interface NewKey {
@@ -73,11 +91,30 @@ export interface ChangedKeys {
   readonly changed: number
   /** Those whose record is damaged. */
   readonly damaged: number
+  /** Those that are pending deletion. */
+  readonly pending: number
 }
+
+/** What the server itself does: it has no identity and no address. */
+const SERVER: Actor = { identity: '', ip: '' }
+
+/** How many due keys are erased in one transaction, and so in one turn. */
+const DUE_KEYS_MAX = 100
 
 export interface KeyRingOptions {
   /** Whether the name of an erased key stays taken. */
   readonly erasedNames: 'reserved' | 'free'
+  /** The least time from a delete to the erasure; 0 if there is none. */
+  readonly waitingPeriodMs?: number
+  /** Default: by the system's clocks. */
+  readonly deletionClock?: DeletionClock
+}
+
+/** A key that was erased because its waiting period was over. */
+export interface DueErasure {
+  readonly name: KeyName
+  /** Who scheduled it. */
+  readonly scheduledBy: string
 }
 
 export class KeyRing {
@@ -85,6 +122,9 @@ export class KeyRing {
   readonly #seal: Seal
   readonly #journal: Journal
   readonly #options: KeyRingOptions
+  readonly #deletionClock: DeletionClock
+  /** Due by their rows, which can't be trusted. Each is reported once. */
+  readonly #refusedDeletions = new Set<KeyName>()
   readonly #cache = new Map<KeyName, CachedKey>()
   #seenChanges: number
   #hasLookedThisTurn = false
@@ -97,13 +137,15 @@ export class KeyRing {
     this.#seal = seal
     this.#journal = journal
     this.#options = options
+    this.#deletionClock = options.deletionClock ?? new DeletionClock(store, seal)
     this.#seenChanges = store.foreignChanges()
   }
 
   /**
    * The key of this name, for use in this turn.
    *
-   * @throws {@link KeyNotFoundError} (404), {@link KeyDisabledError} (403), {@link RecordDamagedError} (502)
+   * @throws {@link KeyNotFoundError} (404), {@link KeyDisabledError} (403), {@link KeyPendingDeletionError} (403),
+   *   {@link RecordDamagedError} (502)
    */
   use(name: KeyName): ExternalKey {
     this.#forgetIfChanged()
@@ -114,6 +156,8 @@ export class KeyRing {
     }
     const row = this.#readTrusted(name)
     if (row.state === 'disabled') throw new KeyDisabledError({ detail: `key '${name}' is disabled` })
+    if (row.state === 'pending')
+      throw new KeyPendingDeletionError({ detail: `key '${name}' is pending deletion` })
     const material = this.#seal.unsealKey(row)
     try {
       const key = {
@@ -166,9 +210,10 @@ export class KeyRing {
    * Locks or resumes one key. Setting the state that a key has already changes nothing.
    *
    * @returns whether the state changed.
-   * @throws {@link KeyNotFoundError} (404); on enable also {@link RecordDamagedError} (502)
+   * @throws {@link KeyNotFoundError} (404), {@link WrongStateError} (409) if its deletion is scheduled; on enable also
+   *   {@link RecordDamagedError} (502)
    */
-  setState(name: KeyName, state: KeyState, by: Actor): boolean {
+  setState(name: KeyName, state: SwitchState, by: Actor): boolean {
     try {
       return this.#store.transaction(() => this.#setState(name, state, by))
     } finally {
@@ -178,21 +223,22 @@ export class KeyRing {
 
   /**
    * Locks or resumes every key whose name starts with `prefix`, in one transaction: all of them or none. A key whose
-   * record is damaged can't be used in any state; it is counted and left as it is, so that it does not keep the
-   * others from being locked.
+   * record is damaged can't be used in any state, nor can one that is pending deletion; both are counted and left as
+   * they are, so that they do not keep the others from being locked.
    *
    * @param mayChange - asked for each name; one refusal undoes the whole call.
    * @throws {@link NotAllowedError} (403)
    */
   setStateOfAll(
     prefix: string,
-    state: KeyState,
+    state: SwitchState,
     by: Actor,
     mayChange: (name: KeyName) => boolean,
   ): ChangedKeys {
     const names: KeyName[] = []
     let changed = 0
     let damaged = 0
+    let pending = 0
     try {
       this.#store.transaction(() => {
         for (const name of this.#allNames(prefix)) {
@@ -202,32 +248,140 @@ export class KeyRing {
           try {
             if (this.#setState(name, state, by)) changed += 1
           } catch (error) {
-            if (!(error instanceof RecordDamagedError)) throw error
-            damaged += 1
+            if (error instanceof RecordDamagedError) damaged += 1
+            else if (error instanceof WrongStateError) pending += 1
+            else throw error
           }
         }
       })
-      return { matched: names.length, changed, damaged }
+      return { matched: names.length, changed, damaged, pending }
     } finally {
       for (const name of names) this.#forget(name)
     }
   }
 
-  #setState(name: KeyName, state: KeyState, by: Actor): boolean {
+  #setState(name: KeyName, state: SwitchState, by: Actor): boolean {
     const row = state === 'enabled' ? this.#readUsable(name) : this.#store.read(name)
     if (row === undefined) throw new KeyNotFoundError()
     const isTrusted = this.#isTrusted(row)
+    if (this.#deletionOf(row, isTrusted) !== undefined) throw new WrongStateError('pending deletion')
     if (row.state === state && isTrusted) return false
+    this.#change(row, isTrusted, { action: state === 'enabled' ? 'enable' : 'disable', state }, by)
+    return true
+  }
+
+  /**
+   * Writes the row of a key anew, and its entry. Works for a row that was edited, too: then what the journal knows of the
+   * key goes before.
+   */
+  #change(row: KeyRow, isTrusted: boolean, { action, state, deletion }: Change, by: Actor): KeyRow {
+    const { name } = row
     const last = isTrusted ? undefined : this.#lastOfSameKey(row)
     const revision = Math.max(row.revision, last?.revision ?? 0) + 1
     const time = now()
-    const action = state === 'enabled' ? 'enable' : 'disable'
     const { algorithm, createdAt, createdBy } = isTrusted ? row : (this.#journal.provenLastOf(name) ?? row)
     const facts = { name, keyId: row.keyId, algorithm, createdAt, createdBy, fingerprint: undefined }
-    const { entry } = this.#record({ ...facts, state, revision, time, action }, by)
-    const changed = { state, revision, changedAt: time, changedBy: by.identity, journalEntry: entry.number }
-    this.#store.replace(this.#withMac({ ...row, ...changed }), row.revision)
-    return true
+    const detail = deletion === undefined ? {} : { detail: detailOfSchedule(deletion) }
+    const { entry } = this.#record({ ...facts, state, revision, time, action, ...detail }, by)
+    const changed = { revision, changedAt: time, changedBy: by.identity, journalEntry: entry.number }
+    const written = this.#withMac({ ...row, ...changed, state, deletion })
+    this.#store.replace(written, row.revision)
+    return written
+  }
+
+  /**
+   * Schedules the erasure of a key, which can't be used from now on.
+   *
+   * @param waitingMs - how long it can be taken back.
+   * @throws {@link WaitingPeriodTooShortError} (400), {@link KeyNotFoundError} (404), {@link WrongStateError} (409) if it
+   *   is scheduled already, {@link RecordDamagedError} (502) if the record can't be read at all
+   */
+  schedule(name: KeyName, waitingMs: number, by: Actor): KeyDescription {
+    this.#assertLongEnough(waitingMs)
+    try {
+      return this.#store.transaction(() => {
+        const row = this.#store.read(name)
+        if (row === undefined) throw new KeyNotFoundError()
+        const isTrusted = this.#isTrusted(row)
+        if (this.#deletionOf(row, isTrusted) !== undefined) throw new WrongStateError('pending deletion')
+        const deletion = this.#deletionClock.schedule(waitingMs)
+        const change = { action: 'schedule', state: 'pending', deletion } as const
+        return describeRow(this.#change(row, isTrusted, change, by))
+      }, 'delete key')
+    } finally {
+      this.#forget(name)
+    }
+  }
+
+  /**
+   * Takes a scheduled deletion back. The key is disabled then: whoever wants it to be used says so.
+   *
+   * @throws {@link KeyNotFoundError} (404), {@link WrongStateError} (409) if no deletion is scheduled
+   */
+  cancelDeletion(name: KeyName, by: Actor): void {
+    this.#store.transaction(() => {
+      const row = this.#store.read(name)
+      if (row === undefined) throw new KeyNotFoundError()
+      const isTrusted = this.#isTrusted(row)
+      if (this.#deletionOf(row, isTrusted) === undefined) throw new WrongStateError('not pending deletion')
+      this.#change(row, isTrusted, { action: 'cancel', state: 'disabled' }, by)
+    })
+  }
+
+  /** The scheduled deletion by the key's row or, if that was edited, by the signed entry that scheduled it. */
+  #deletionOf(row: KeyRow, isTrusted: boolean): ScheduledDeletion | undefined {
+    return isTrusted ? row.deletion : this.#journaledDeletionOf(row.name)
+  }
+
+  #journaledDeletionOf(name: KeyName): ScheduledDeletion | undefined {
+    const last = this.#journal.provenLastOf(name)
+    return last?.state === 'pending' ? deletionOfDetail(last.detail) : undefined
+  }
+
+  #assertLongEnough(waitingMs: number): void {
+    const leastMs = this.waitingPeriodMs
+    if (waitingMs < leastMs) throw new WaitingPeriodTooShortError(formatPeriod(leastMs))
+  }
+
+  /** The least time from a delete to the erasure. */
+  get waitingPeriodMs(): number {
+    return this.#options.waitingPeriodMs ?? 0
+  }
+
+  /** Whether a key of this name was erased and is still to be removed from the disk, or nobody was told that it is. */
+  isErasing(name: KeyName): boolean {
+    return !this.#store.has(name) && this.#store.isErasing(name)
+  }
+
+  /**
+   * Erases keys whose waiting period is over, a number of them in one transaction. What is left of them in the store's
+   * files is removed by {@link KeyStore.purge}.
+   *
+   * @param onRefused - told once of a key that is due by its row, which can't be trusted. It stays.
+   * @returns those that were erased; to be called again until there are none.
+   */
+  eraseDue(onRefused: (name: KeyName) => void): DueErasure[] {
+    if (this.#dueNames().length === 0) return []
+    return this.#store.transaction(() => {
+      const erased: DueErasure[] = []
+      for (const name of this.#dueNames()) {
+        this.#forget(name)
+        const row = unlessDamaged(() => this.#readTrusted(name))
+        if (row?.deletion === undefined) {
+          this.#refusedDeletions.add(name)
+          onRefused(name)
+        } else {
+          this.#eraseNow(name, SERVER, { detail: detailOfDueErasure(row, row.deletion) })
+          erased.push({ name, scheduledBy: row.changedBy })
+        }
+      }
+      return erased
+    }, 'delete key')
+  }
+
+  #dueNames(): KeyName[] {
+    const names = this.#deletionClock.dueNames(DUE_KEYS_MAX + this.#refusedDeletions.size)
+    return names.filter((name) => !this.#refusedDeletions.has(name))
   }
 
   /**
@@ -255,13 +409,11 @@ export class KeyRing {
    * promise is fulfilled. To be called again after {@link ErasePendingError}: then it ends once the record is gone.
    *
    * @returns the journal's entry, from which a receipt is made.
-   * @throws {@link KeyNotFoundError} (404) at once; the promise rejects with {@link ErasePendingError} (503).
+   * @throws {@link KeyNotFoundError} (404), {@link WaitingPeriodTooShortError} (400), {@link WrongStateError} (409) if the
+   *   deletion is scheduled for later, at once; the promise rejects with {@link ErasePendingError} (503).
    */
   erase(name: KeyName, by: Actor): Promise<RecordedEntry> {
-    const recorded =
-      this.#store.has(name) || !this.#store.isErasing(name)
-        ? this.#erase(name, by)
-        : this.#journal.lastErasureOf(name)
+    const recorded = this.isErasing(name) ? this.#journal.lastErasureOf(name) : this.#erase(name, by)
     return this.#store.finishErasure(name).then(() => recorded)
   }
 
@@ -269,19 +421,28 @@ export class KeyRing {
     this.#forget(name)
     return this.#store.transaction(() => {
       if (!this.#store.has(name)) throw new KeyNotFoundError()
-      const recorded = this.#record(this.#factsOfErasure(name), by)
-      const { keyId, time } = recorded.entry
-      const facts = { name, keyId, erasedAt: time, erasedBy: by.identity }
-      const tombstone = { ...facts, mac: this.#seal.macOfErased(facts) }
-      this.#store.erase(name, this.#options.erasedNames === 'free' ? undefined : tombstone)
-      return recorded
+      const row = unlessDamaged(() => this.#store.read(name))
+      const deletion = row ? this.#deletionOf(row, this.#isTrusted(row)) : this.#journaledDeletionOf(name)
+      // What is due and still here has a row that can't be trusted: nobody but a caller may erase it.
+      if (deletion === undefined) this.#assertLongEnough(0)
+      else if (!this.#deletionClock.isDue(deletion)) throw new WrongStateError('pending deletion')
+      return this.#eraseNow(name, by)
     }, 'delete key')
+  }
+
+  #eraseNow(name: KeyName, by: Actor, detail: Pick<EntryFacts, 'detail'> = {}): RecordedEntry {
+    const recorded = this.#record({ ...this.#factsOfErasure(name), ...detail }, by)
+    const { keyId, time } = recorded.entry
+    const facts = { name, keyId, erasedAt: time, erasedBy: by.identity }
+    const tombstone = { ...facts, mac: this.#seal.macOfErased(facts) }
+    this.#store.erase(name, this.#options.erasedNames === 'free' ? undefined : tombstone)
+    return recorded
   }
 
   /** What can still be said for sure of a key whose record may be damaged beyond reading. */
   #factsOfErasure(name: KeyName): Omit<EntryFacts, keyof Actor> {
     const erasure = { time: now(), action: 'erase', state: 'erased', name } as const
-    const row = this.#readIfWhole(name)
+    const row = unlessDamaged(() => this.#store.read(name))
     const isTrusted = row !== undefined && this.#isTrusted(row)
     // What unseals has the facts that it was sealed with; a row that was edited and then disabled has not.
     const fingerprint = isTrusted ? fingerprintOfRow(this.#seal, row) : undefined
@@ -304,15 +465,6 @@ export class KeyRing {
       revision: 0,
     }
     return { ...erasure, ...unknown, keyId }
-  }
-
-  #readIfWhole(name: KeyName): KeyRow | undefined {
-    try {
-      return this.#store.read(name)
-    } catch (error) {
-      if (error instanceof RecordDamagedError) return undefined
-      throw error
-    }
   }
 
   /** The journal's entries about all keys that have had this name. @throws {@link RecordDamagedError} (502) */
@@ -396,7 +548,8 @@ export class KeyRing {
   #record(facts: Omit<EntryFacts, keyof Actor>, { identity, ip }: Actor): RecordedEntry {
     const { time, action, name, keyId, algorithm, state, revision, createdAt, createdBy, fingerprint } = facts
     const key = { name, keyId, algorithm, state, revision, createdAt, createdBy, fingerprint }
-    return this.#journal.append({ time, action, ...key, identity, ip })
+    const detail = facts.detail === undefined ? {} : { detail: facts.detail }
+    return this.#journal.append({ time, action, ...key, identity, ip, ...detail })
   }
 
   #withMac(row: Omit<KeyRow, 'mac'>): KeyRow {
@@ -409,8 +562,9 @@ function damaged(name: KeyName, why: string): RecordDamagedError {
 }
 
 function describeRow(row: KeyRow): KeyDescription {
-  const { name, algorithm, createdAt, createdBy, state, revision, changedAt, changedBy } = row
-  return { name, algorithm, createdAt, createdBy, state, revision, changedAt, changedBy }
+  const { name, algorithm, createdAt, createdBy, state, revision, changedAt, changedBy, deletion } = row
+  const deletionAt = deletion === undefined ? {} : { deletionAt: formatMilliseconds(deletion.atMs) }
+  return { name, algorithm, createdAt, createdBy, state, revision, changedAt, changedBy, ...deletionAt }
 }
 
 function wipe(material: KeyMaterial): void {

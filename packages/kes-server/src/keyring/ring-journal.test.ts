@@ -309,7 +309,13 @@ describe('a store of the first schema', () => {
       const before = { ...row, journalEntry: 0 }
       open.store.replace({ ...before, mac: open.seal.macOfRow(before) }, row.revision)
     }
-    edit('DROP TABLE journal; DROP TABLE journal_key; DROP TABLE erasures; PRAGMA user_version = 1', ...more)
+    edit(
+      'DROP TABLE journal; DROP TABLE journal_key; DROP TABLE erasures; DROP TABLE running_time',
+      'DROP INDEX keys_pending',
+      ...['delete_at', 'running_from', 'waiting'].map((column) => `ALTER TABLE keys DROP COLUMN ${column}`),
+      'PRAGMA user_version = 1',
+      ...more,
+    )
   }
 
   test('has its keys adopted at once, as they are, and their life goes on', async () => {

@@ -18,5 +18,6 @@ export function keyDocument(key: KeyDescription | DamagedKey) {
     revision: key.revision,
     changed_at: key.changedAt,
     ...(key.changedBy === '' ? {} : { changed_by: key.changedBy }),
+    ...(key.deletionAt === undefined ? {} : { deletion_at: key.deletionAt }),
   }
 }

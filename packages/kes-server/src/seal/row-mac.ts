@@ -6,11 +6,12 @@
  * the facts, which stand in both.
  */
 import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto'
-import type { ErasedName, KeyRow } from '../store/key-store.ts'
+import type { ErasedName, KeyRow, ScheduledDeletion, StoredRunningTime } from '../store/key-store.ts'
 import { frame } from './frame.ts'
 
 export type KeyRowFacts = Omit<KeyRow, 'sealed' | 'mac'>
 export type ErasedNameFacts = Omit<ErasedName, 'mac'>
+export type RunningTimeFacts = Omit<StoredRunningTime, 'mac'>
 
 const HASH = 'sha256'
 
@@ -27,12 +28,19 @@ export function macOfRow(macKey: KeyObject, storeId: Uint8Array, row: KeyRowFact
     changedAt,
     changedBy,
     journalEntry,
+    deletion,
   } = row
   const facts = [keyId, name, algorithm, createdAt, createdBy]
   const life = [state, revision, changedAt, changedBy, journalEntry]
-  return createHmac(HASH, macKey)
-    .update(frame('latchkey key row v1', storeId, ...facts, ...life))
-    .digest()
+  const framed =
+    deletion === undefined
+      ? frame('latchkey key row v1', storeId, ...facts, ...life)
+      : frame('latchkey pending key row v1', storeId, ...facts, ...life, ...framedDeletion(deletion))
+  return createHmac(HASH, macKey).update(framed).digest()
+}
+
+function framedDeletion({ atMs, runningFromMs, waitingMs }: ScheduledDeletion): number[] {
+  return [atMs, runningFromMs, waitingMs]
 }
 
 /** @returns false for a MAC of any wrong value or length; takes the same time for every value. */
@@ -51,6 +59,13 @@ export function macOfErased(macKey: KeyObject, storeId: Uint8Array, erased: Eras
 /** As {@link verifyRow}. */
 export function verifyErased(macKey: KeyObject, storeId: Uint8Array, erased: ErasedName): boolean {
   return isSameMac(erased.mac, macOfErased(macKey, storeId, erased))
+}
+
+/** @returns 32 bytes. */
+export function macOfRunningTime(macKey: KeyObject, storeId: Uint8Array, time: RunningTimeFacts): Buffer {
+  return createHmac(HASH, macKey)
+    .update(frame('latchkey running time v1', storeId, time.runningMs, time.monotonicMs))
+    .digest()
 }
 
 export function isSameMac(found: Uint8Array, expected: Uint8Array): boolean {

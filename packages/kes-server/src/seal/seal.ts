@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { createHmac, type KeyObject, randomBytes } from 'node:crypto'
 import { now } from '../encoding/timestamp.ts'
-import type { ErasedName, KeyRow } from '../store/key-store.ts'
+import type { ErasedName, KeyRow, StoredRunningTime } from '../store/key-store.ts'
 import type { NewSlot, SealStore } from '../store/seal-store.ts'
 import { frame } from './frame.ts'
 import { sealJournalKey, unsealJournalKey } from './journal-key.ts'
@@ -14,6 +14,8 @@ import {
   type KeyRowFacts,
   macOfErased,
   macOfRow,
+  macOfRunningTime,
+  type RunningTimeFacts,
   verifyErased,
   verifyRow,
 } from './row-mac.ts'
@@ -163,6 +165,15 @@ export class Seal {
 
   isAuthenticErased(erased: ErasedName): boolean {
     return verifyErased(this.#keys.rowMac, this.#storeId, erased)
+  }
+
+  /** @returns 32 bytes. */
+  macOfRunningTime(time: RunningTimeFacts): Uint8Array {
+    return macOfRunningTime(this.#keys.rowMac, this.#storeId, time)
+  }
+
+  isAuthenticRunningTime(time: StoredRunningTime): boolean {
+    return isSameMac(time.mac, this.macOfRunningTime(time))
   }
 
   /** @param privateKey - Ed25519. */

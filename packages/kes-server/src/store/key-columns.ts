@@ -2,18 +2,27 @@
 import assert from 'node:assert/strict'
 import type { KeyName } from '../names.ts'
 import { ColumnError, Columns } from './columns.ts'
-import type { Algorithm, ErasedName, KeyRow, KeyState } from './key-store.ts'
+import type {
+  Algorithm,
+  ErasedName,
+  KeyRow,
+  KeyState,
+  ScheduledDeletion,
+  StoredRunningTime,
+} from './key-store.ts'
 
 const KEY_ID_BYTES = 16
 const MAC_BYTES = 32
 
-/** 2 is kept for keys that are pending deletion. */
-const STATE_NUMBERS: Readonly<Record<KeyState, number>> = { enabled: 0, disabled: 1 }
+const STATE_NUMBERS: Readonly<Record<KeyState, number>> = { enabled: 0, disabled: 1, pending: 2 }
 const STATES = new Map<number, KeyState>([
   [STATE_NUMBERS.enabled, 'enabled'],
   [STATE_NUMBERS.disabled, 'disabled'],
+  [STATE_NUMBERS.pending, 'pending'],
 ])
 const ALGORITHMS: readonly Algorithm[] = ['AES256', 'ChaCha20']
+
+const NO_DELETION: ScheduledDeletion = { atMs: 0, runningFromMs: 0, waitingMs: 0 }
 
 /** Values by column, for a statement with named parameters. */
 export type ColumnValues = Readonly<Record<string, string | number | Uint8Array>>
@@ -23,6 +32,9 @@ export function keyRowToColumns(row: KeyRow): ColumnValues {
   assert.equal(row.mac.length, MAC_BYTES)
   assert(Number.isSafeInteger(row.revision) && row.revision >= 1)
   assert(Number.isSafeInteger(row.journalEntry) && row.journalEntry >= 0)
+  assert.equal(row.deletion !== undefined, row.state === 'pending')
+  const { atMs, runningFromMs, waitingMs } = row.deletion ?? NO_DELETION
+  for (const ms of [atMs, runningFromMs, waitingMs]) assert(Number.isSafeInteger(ms) && ms >= 0)
   return {
     name: row.name,
     key_id: row.keyId,
@@ -34,6 +46,9 @@ export function keyRowToColumns(row: KeyRow): ColumnValues {
     changed_at: row.changedAt,
     changed_by: row.changedBy,
     journal_entry: row.journalEntry,
+    delete_at: atMs,
+    running_from: runningFromMs,
+    waiting: waitingMs,
     mac: row.mac,
     sealed: row.sealed,
   }
@@ -58,6 +73,24 @@ export function keyRowFromColumns(name: KeyName, row: unknown): KeyRow {
     changedAt: columns.text('changed_at'),
     changedBy: columns.text('changed_by'),
     journalEntry: columns.integer('journal_entry', 0),
+    ...(state === 'pending' ? { deletion: deletionFromColumns(columns) } : {}),
+    mac: columns.bytesAsFound('mac'),
+  }
+}
+
+function deletionFromColumns(columns: Columns): ScheduledDeletion {
+  return {
+    atMs: columns.integer('delete_at', 0),
+    runningFromMs: columns.integer('running_from', 0),
+    waitingMs: columns.integer('waiting', 0),
+  }
+}
+
+export function runningTimeFromColumns(row: unknown): StoredRunningTime {
+  const columns = new Columns(row)
+  return {
+    runningMs: columns.integer('running_ms', 0),
+    monotonicMs: columns.integer('monotonic_ms', 0),
     mac: columns.bytesAsFound('mac'),
   }
 }

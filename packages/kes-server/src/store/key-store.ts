@@ -9,8 +9,26 @@ import { type StoreAction, StoreError } from '../errors.ts'
 import type { KeyName } from '../names.ts'
 import type { JournalStore } from './journal-store.ts'
 
-export type KeyState = 'enabled' | 'disabled'
+export type KeyState = 'enabled' | 'disabled' | 'pending'
 export type Algorithm = 'AES256' | 'ChaCha20'
+
+/** When a key that is pending deletion may be erased: once both clocks are past. Whole milliseconds. */
+export interface ScheduledDeletion {
+  /** Since 1970, by the wall clock. */
+  readonly atMs: number
+  /** How long the server had run when the deletion was scheduled; see {@link StoredRunningTime}. */
+  readonly runningFromMs: number
+  readonly waitingMs: number
+}
+
+/** How long servers have run on this store. Whole milliseconds. */
+export interface StoredRunningTime {
+  readonly runningMs: number
+  /** When this was so, by the machine's monotonic clock. */
+  readonly monotonicMs: number
+  /** 32 bytes over everything above. Read back as found, of any length. */
+  readonly mac: Uint8Array
+}
 
 /** One external key (EK), sealed. */
 export interface KeyRow {
@@ -25,6 +43,8 @@ export interface KeyRow {
   /** The sealed record. Read back as found: only the seal can tell whether it is intact. */
   readonly sealed: Uint8Array
   readonly state: KeyState
+  /** Of a key that is pending deletion, and of no other. */
+  readonly deletion?: ScheduledDeletion | undefined
   /** 1 at creation, one more at each change. */
   readonly revision: number
   readonly changedAt: string
@@ -117,6 +137,16 @@ export interface KeyStore extends JournalStore {
   /** As {@link KeyStore.names}. One damaged row doesn't hide the others. */
   rows(prefix: string, after: string | undefined, limit: number): (KeyRow | DamagedRow)[]
   count(): number
+
+  /** Whether a key is pending deletion. */
+  hasPending(): boolean
+  /** Names of keys whose deletion is due by what their rows say, which the caller has yet to trust. */
+  dueNames(wallMs: number, runningMs: number, limit: number): KeyName[]
+  /** Names of keys whose deletion was scheduled after so much running time by what their rows say, the latest first. */
+  namesScheduledAfter(runningMs: number): KeyName[]
+  /** @throws {@link RecordDamagedError} (502) */
+  runningTime(): StoredRunningTime | undefined
+  setRunningTime(time: StoredRunningTime): void
 
   /**
    * Runs `body` with the only right to write; all it wrote is kept, or nothing if it throws. A call inside a

@@ -164,7 +164,7 @@ describe('what can not be a store is refused in one line', () => {
   test('the store of a newer server, which is left as it is', () => {
     SqliteStore.open(path).close()
     edit(`PRAGMA user_version = ${SCHEMA_VERSION + 1}`)
-    expect(refusal()).toMatch(/a newer server has written it \(schema 4, this server knows 3\)/)
+    expect(refusal()).toMatch(/a newer server has written it \(schema 5, this server knows 4\)/)
   })
 
   test('the store of a newer server that was killed, whose log is left as it is', () => {

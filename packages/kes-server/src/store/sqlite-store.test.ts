@@ -231,7 +231,8 @@ describe('listing', () => {
 
 describe('damaged rows', () => {
   test.each([
-    ['an unknown state', 'state = 2'],
+    ['an unknown state', 'state = 3'],
+    ['a deletion at no time', 'state = 2, delete_at = -1'],
     ['revision 0', 'revision = 0'],
     ['a revision beyond exact integers', 'revision = 9007199254740993'],
     ['an unknown algorithm', "algorithm = 'DES'"],

@@ -22,6 +22,7 @@ import {
   erasedNameToColumns,
   keyRowFromColumns,
   keyRowToColumns,
+  runningTimeFromColumns,
 } from './key-columns.ts'
 import {
   type DamagedRow,
@@ -29,6 +30,7 @@ import {
   type KeyRow,
   type KeyStore,
   RevisionConflictError,
+  type StoredRunningTime,
 } from './key-store.ts'
 import { StoreOpenError } from './open-errors.ts'
 import type { NewSlot, SealStore, StoredSeal, StoreFacts } from './seal-store.ts'
@@ -212,10 +214,11 @@ export class SqliteStore implements KeyStore, SealStore {
       const isAfterPrefix =
         after !== undefined && Buffer.compare(Buffer.from(after), Buffer.from(prefix)) >= 0
       const { namesAfter, namesFrom } = this.#statements
-      const names = isAfterPrefix
-        ? namesAfter.all(after, prefix + LAST, limit)
-        : namesFrom.all(prefix, prefix + LAST, limit)
-      return names.map((name) => String(name) as KeyName)
+      return asNames(
+        isAfterPrefix
+          ? namesAfter.all(after, prefix + LAST, limit)
+          : namesFrom.all(prefix, prefix + LAST, limit),
+      )
     })
   }
 
@@ -233,6 +236,29 @@ export class SqliteStore implements KeyStore, SealStore {
 
   count(): number {
     return this.#attempt('list keys', () => Number(this.#statements.count.get()))
+  }
+
+  hasPending(): boolean {
+    return this.#attempt('list keys', () => this.#statements.hasPending.get() !== 0)
+  }
+
+  dueNames(wallMs: number, runningMs: number, limit: number): KeyName[] {
+    return this.#attempt('list keys', () => asNames(this.#statements.dueNames.all(wallMs, runningMs, limit)))
+  }
+
+  namesScheduledAfter(runningMs: number): KeyName[] {
+    return this.#attempt('list keys', () => asNames(this.#statements.namesScheduledAfter.all(runningMs)))
+  }
+
+  runningTime(): StoredRunningTime | undefined {
+    return this.#attempt('change key', () => {
+      const row = this.#statements.runningTime.get()
+      return row === undefined ? undefined : runningTimeFromColumns(row)
+    })
+  }
+
+  setRunningTime({ runningMs, monotonicMs, mac }: StoredRunningTime): void {
+    this.#write('change key', () => this.#statements.setRunningTime.run(runningMs, monotonicMs, mac))
   }
 
   transaction<T>(body: () => T, action: StoreAction = 'change key'): T {
@@ -331,6 +357,10 @@ export class SqliteStore implements KeyStore, SealStore {
       throw asStoreError(action, error)
     }
   }
+}
+
+function asNames(names: readonly unknown[]): KeyName[] {
+  return names.map((name) => String(name) as KeyName)
 }
 
 function openFiles(path: string, { db }: Connection): StoreFiles {

@@ -20,6 +20,11 @@ export interface Statements {
   readonly namesFrom: Statement<[string, string, number]>
   readonly namesAfter: Statement<[string, string, number]>
   readonly count: Statement<[]>
+  readonly hasPending: Statement<[]>
+  readonly dueNames: Statement<[number, number, number]>
+  readonly namesScheduledAfter: Statement<[number]>
+  readonly runningTime: Statement<[]>
+  readonly setRunningTime: Statement<[number, number, Uint8Array]>
   readonly readErased: Statement<[string]>
   readonly insertErased: Statement<unknown[]>
   readonly dropErased: Statement<[string]>
@@ -53,13 +58,14 @@ export function prepareStatements(db: Database.Database): Statements {
     read: db.prepare<[string]>('SELECT * FROM keys WHERE name = ?'),
     insert: db.prepare(`
       INSERT INTO keys (name, key_id, algorithm, created_at, created_by, state, revision, changed_at, changed_by,
-        journal_entry, mac, sealed)
+        journal_entry, delete_at, running_from, waiting, mac, sealed)
       VALUES (:name, :key_id, :algorithm, :created_at, :created_by, :state, :revision, :changed_at, :changed_by,
-        :journal_entry, :mac, :sealed)`),
+        :journal_entry, :delete_at, :running_from, :waiting, :mac, :sealed)`),
     replace: db.prepare(`
       UPDATE keys SET key_id = :key_id, algorithm = :algorithm, created_at = :created_at, created_by = :created_by,
         state = :state, revision = :revision, changed_at = :changed_at, changed_by = :changed_by,
-        journal_entry = :journal_entry, mac = :mac, sealed = :sealed
+        journal_entry = :journal_entry, delete_at = :delete_at, running_from = :running_from, waiting = :waiting,
+        mac = :mac, sealed = :sealed
       WHERE name = :name AND revision = :expected_revision`),
     erase: db.prepare<[string]>('DELETE FROM keys WHERE name = ? RETURNING sealed'),
     namesFrom: db
@@ -73,6 +79,24 @@ export function prepareStatements(db: Database.Database): Statements {
       )
       .pluck(),
     count: db.prepare<[]>('SELECT count(*) FROM keys').pluck(),
+
+    // `state = 2` as it stands in the index `keys_pending`, which is empty in most stores.
+    hasPending: db.prepare<[]>('SELECT EXISTS (SELECT 1 FROM keys WHERE state = 2)').pluck(),
+    dueNames: db
+      .prepare<[number, number, number]>(
+        `SELECT name FROM keys WHERE state = 2 AND delete_at <= ? AND running_from + waiting <= ?
+          ORDER BY delete_at LIMIT ?`,
+      )
+      .pluck(),
+    namesScheduledAfter: db
+      .prepare<[number]>(
+        'SELECT name FROM keys WHERE state = 2 AND running_from > ? ORDER BY running_from DESC',
+      )
+      .pluck(),
+    runningTime: db.prepare<[]>('SELECT * FROM running_time WHERE id = 1'),
+    setRunningTime: db.prepare<[number, number, Uint8Array]>(
+      'INSERT OR REPLACE INTO running_time (id, running_ms, monotonic_ms, mac) VALUES (1, ?, ?, ?)',
+    ),
 
     readErased: db.prepare<[string]>('SELECT * FROM erased_names WHERE name = ?'),
     insertErased: db.prepare(`
