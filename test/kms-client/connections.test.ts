@@ -1,10 +1,14 @@
-/** How the client behaves on connections that work, break, hang or lie, over both versions of HTTP. */
+/**
+ * How the client behaves on connections that work, break, hang or lie, over both versions of HTTP. Calls are made
+ * once here; failover.test.ts and fault-matrix.test.ts have the repetitions.
+ */
 import { createServer } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import {
   ApiKey,
   KesApiError,
   KesClient,
+  type KesClientOptions,
   KesConnectionError,
   KesProtocolError,
   KesTimeoutError,
@@ -16,6 +20,8 @@ import { callerOf, type FakeServer, type Handler, sendJson, startFakeServer } fr
 const VERSION = { version: '1', commit: 'c' }
 const answerVersion: Handler = (_, response) => sendJson(response, VERSION)
 
+const openOnce = (options: KesClientOptions) => new KesClient({ ...options, retries: 0 })
+
 /** Resolves when `condition` holds; the test's own timeout ends a wait in vain. */
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2))
@@ -23,7 +29,7 @@ async function until(condition: () => boolean): Promise<void> {
 
 describe.each(['h2', 'http/1.1'] as const)('over %s', (protocol) => {
   const clientOf = ({ endpoint, ca }: FakeServer, timeoutMs = 10_000) =>
-    new KesClient({ endpoint, ca, protocol, timeoutMs })
+    openOnce({ endpoint, ca, protocol, timeoutMs })
 
   test('calls share a connection', async () => {
     const versions: string[] = []
@@ -222,7 +228,7 @@ describe.each(['h2', 'http/1.1'] as const)('over %s', (protocol) => {
     const { endpoint, ca } = server
     const certificate = { cert: (await makeClientCertificate(key)).toString(), key: key.privateKey }
     for (const credentials of [{ apiKey: key }, { apiKey: key.toString() }, { certificate }]) {
-      await using client = new KesClient({ endpoint, ca, protocol, ...credentials })
+      await using client = openOnce({ endpoint, ca, protocol, ...credentials })
       expect((await client.version()).version).toBe(key.identity)
     }
     await using anonymous = clientOf(server)
@@ -245,7 +251,7 @@ describe.each(['h2', 'http/1.1'] as const)('the certificate of an API key over %
       sendJson(response, VERSION)
     })
     const { endpoint, ca } = server
-    await using client = new KesClient({ endpoint, ca, protocol, apiKey: ApiKey.generate() })
+    await using client = openOnce({ endpoint, ca, protocol, apiKey: ApiKey.generate() })
     await client.version()
     server.sockets[0]?.destroy()
     await new Promise((resolve) => setTimeout(resolve, 100)) // for the client to hear of it
@@ -264,7 +270,7 @@ describe('HTTP/2', () => {
     }
     for (const hasHttp2 of [true, false]) {
       await using server = await startFakeServer(handler, { hasHttp2 })
-      await using client = new KesClient(server)
+      await using client = openOnce(server)
       await Promise.all([client.version(), client.version()])
     }
     expect(versions).toEqual(['2.0', '2.0', '1.1', '1.1'])
@@ -272,7 +278,7 @@ describe('HTTP/2', () => {
 
   test('that is insisted on is no choice for a server without it', async () => {
     await using server = await startFakeServer(answerVersion, { hasHttp2: false })
-    await using client = new KesClient({ endpoint: server.endpoint, ca: server.ca, protocol: 'h2' })
+    await using client = openOnce({ endpoint: server.endpoint, ca: server.ca, protocol: 'h2' })
     await expect(client.version()).rejects.toThrow(
       'the server speaks none of the HTTP versions that were offered',
     )
@@ -280,7 +286,7 @@ describe('HTTP/2', () => {
 
   test('opens one connection for calls that start at once', async () => {
     await using server = await startFakeServer(answerVersion)
-    await using client = new KesClient(server)
+    await using client = openOnce(server)
     await Promise.all(Array.from({ length: 50 }, () => client.version()))
     expect(server.sockets).toHaveLength(1)
   })
@@ -291,7 +297,7 @@ describe('HTTP/2', () => {
       if (request.url === '/version') return sendJson(response, VERSION)
       waiting.push(() => response.end())
     })
-    await using client = new KesClient(server)
+    await using client = openOnce(server)
     const slow = client.ready()
     await until(() => waiting.length > 0)
     server.sessions[0]?.goaway()
@@ -310,7 +316,7 @@ describe('HTTP/2', () => {
         response.stream.close(7) // REFUSED_STREAM
       else sendJson(response, VERSION)
     })
-    await using client = new KesClient(server)
+    await using client = openOnce(server)
     await expect(client.version()).resolves.toEqual(VERSION)
     refuse = 100
     await expect(client.version()).rejects.toThrow(KesConnectionError)
@@ -323,7 +329,7 @@ describe('HTTP/2', () => {
       response.write('{"version":"1"}')
       setTimeout(() => response.stream.close(8), 20) // CANCEL, as a Go KES does at its deadline
     })
-    await using client = new KesClient(server)
+    await using client = openOnce(server)
     await expect(client.version()).rejects.toThrow(KesConnectionError)
   })
 })
@@ -334,7 +340,7 @@ describe('a connection that can not be', () => {
       await using server = await startFakeServer(answerVersion)
       return server
     })()
-    await using client = new KesClient({ endpoint, timeoutMs: 5000 })
+    await using client = openOnce({ endpoint, timeoutMs: 5000 })
     await expect(client.version()).rejects.toThrow(
       `https://${endpoint}: connection refused: no server is listening there, or a firewall forbids it`,
     )
@@ -344,21 +350,21 @@ describe('a connection that can not be', () => {
   test('verified: says to give the CA, and insecureSkipVerify does without', async () => {
     await using server = await startFakeServer(answerVersion)
     const { endpoint } = server
-    await using client = new KesClient({ endpoint })
+    await using client = openOnce({ endpoint })
     await expect(client.version()).rejects.toThrow("give the CA's certificate as `ca`")
-    await using careless = new KesClient({ endpoint, insecureSkipVerify: true })
+    await using careless = openOnce({ endpoint, insecureSkipVerify: true })
     await expect(careless.version()).resolves.toEqual(VERSION)
   })
 
   test('verified, because the name is another one', async () => {
     await using server = await startFakeServer(answerVersion, { dnsNames: ['kes.example'] })
-    await using client = new KesClient(server)
+    await using client = openOnce(server)
     await expect(client.version()).rejects.toThrow("the server's certificate is for another name")
   })
 
   test('verified, because the certificate has expired', async () => {
     await using server = await startFakeServer(answerVersion, { notAfter: new Date(Date.now() - 1000) })
-    await using client = new KesClient(server)
+    await using client = openOnce(server)
     await expect(client.version()).rejects.toThrow("the server's certificate has expired")
   })
 
@@ -369,14 +375,14 @@ describe('a connection that can not be', () => {
     ['TLSv1.3', 'http/1.1'],
   ] as const)('had without a certificate: says to give one, over %s and %s', async (maxVersion, protocol) => {
     await using server = await startFakeServer(answerVersion, { requiresCertificate: true, maxVersion })
-    await using client = new KesClient({ endpoint: server.endpoint, ca: server.ca, protocol })
+    await using client = openOnce({ endpoint: server.endpoint, ca: server.ca, protocol })
     await expect(client.version()).rejects.toThrow('requires a client certificate')
   })
 
   test('had with this certificate is an error of the connection', async () => {
     const clientCa = (await makeClientCertificate(ApiKey.generate())).toString()
     await using server = await startFakeServer(answerVersion, { requiresCertificate: true, clientCa })
-    await using client = new KesClient({
+    await using client = openOnce({
       endpoint: server.endpoint,
       ca: server.ca,
       apiKey: ApiKey.generate(),
@@ -389,7 +395,7 @@ describe('a connection that can not be', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const address = server.address()
     const port = typeof address === 'object' ? address?.port : undefined
-    await using client = new KesClient({ endpoint: `127.0.0.1:${port}` })
+    await using client = openOnce({ endpoint: `127.0.0.1:${port}` })
     await expect(client.version()).rejects.toThrow('something else than TLS answers there')
     server.close()
   })
@@ -399,14 +405,14 @@ describe('a connection that can not be', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const address = server.address()
     const port = typeof address === 'object' ? address?.port : undefined
-    const client = new KesClient({ endpoint: `127.0.0.1:${port}`, timeoutMs: 50 })
+    const client = openOnce({ endpoint: `127.0.0.1:${port}`, timeoutMs: 50 })
     await expect(client.version()).rejects.toThrow(KesTimeoutError)
     await client.close()
     await new Promise((resolve) => server.close(resolve))
   })
 
   test('found: says that the name is unknown', async () => {
-    await using client = new KesClient({ endpoint: 'no-such-host.invalid:7373' })
+    await using client = openOnce({ endpoint: 'no-such-host.invalid:7373' })
     await expect(client.version()).rejects.toThrow('the host name is unknown')
   })
 })
@@ -448,7 +454,7 @@ test('a refusal in plain text, as of an unknown path, is an error of the API', a
     response.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' })
     response.end('404 page not found\n')
   })
-  await using client = new KesClient(server)
+  await using client = openOnce(server)
   const error = await client.enableKey('a').catch((thrown: unknown) => thrown)
   expect(error).toBeInstanceOf(KesApiError)
   expect(error).toMatchObject({ name: 'NotFoundError', status: 404, code: 'NotFound' })

@@ -1,5 +1,5 @@
 /** A TLS server on a free port that answers as a test tells it to, over HTTP/2 and HTTP/1.1. */
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import {
   createSecureServer,
   type Http2ServerRequest,
@@ -45,7 +45,7 @@ export async function startFakeServer(
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const notAfter = options.notAfter ?? new Date(Date.now() + HOUR_MS)
   const certificate = await makeCertificate({
-    subjectCommonName: 'fake server',
+    subjectCommonName: `fake server ${randomUUID()}`, // OpenSSL finds a certificate's issuer by its name.
     publicKey,
     issuer: { privateKey },
     dnsNames: options.dnsNames ?? ['localhost'],

@@ -17,10 +17,13 @@ export class KesApiError extends KesClientError {
   readonly status: number
   /** Identifies the cause, as listed in `docs/errors.md`; `undefined` if an old server's message tells none. */
   readonly code: string | undefined
-  constructor(status: number, message: string, code?: string) {
+  /** When the server asks to be called again, if it says so. */
+  readonly retryAfterMs: number | undefined
+  constructor(status: number, message: string, code?: string, retryAfterMs?: number) {
     super(message)
     this.status = status
     this.code = code
+    this.retryAfterMs = retryAfterMs
   }
 }
 
@@ -239,25 +242,40 @@ function matches(rule: KnownError, status: number, message: string): boolean {
 }
 
 /** The class for a refusal: by its code if that is known, else by status and message, else {@link KesApiError}. */
-export function apiErrorOf(status: number, message: string, code?: string): KesApiError {
+export function apiErrorOf(
+  status: number,
+  message: string,
+  code?: string,
+  retryAfterMs?: number,
+): KesApiError {
   const rule =
     KNOWN_ERRORS.find((each) => each.code === code) ??
     KNOWN_ERRORS.find((each) => matches(each, status, message))
-  return new (rule?.type ?? KesApiError)(status, message, code ?? rule?.code)
+  return new (rule?.type ?? KesApiError)(status, message, code ?? rule?.code, retryAfterMs)
 }
 
 /**
  * Reads the reply of a refused request. JSON gives its `error` if there is one, else its `message`, and the
  * `code`; any other body is itself the message, shortened, because a proxy may have sent a whole page.
  */
-export function decodeApiError(status: number, contentType: string | undefined, body: Buffer): KesApiError {
+export function decodeApiError(
+  status: number,
+  contentType: string | undefined,
+  body: Buffer,
+  retryAfterMs?: number,
+): KesApiError {
   const text = body.toString('utf8').trim()
   const fields = contentType?.startsWith('application/json') ? parseObject(text) : undefined
   const message = textOf(fields?.error) ?? textOf(fields?.message)
-  if (message !== undefined) return apiErrorOf(status, message, textOf(fields?.code))
+  if (message !== undefined) return apiErrorOf(status, message, textOf(fields?.code), retryAfterMs)
 
   const shown = text.length > TEXT_CHARACTERS_MAX ? `${text.slice(0, TEXT_CHARACTERS_MAX)}…` : text
-  return apiErrorOf(status, shown || (STATUS_CODES[status] ?? `HTTP status ${status}`))
+  return apiErrorOf(
+    status,
+    shown || (STATUS_CODES[status] ?? `HTTP status ${status}`),
+    undefined,
+    retryAfterMs,
+  )
 }
 
 function parseObject(text: string): { error?: unknown; message?: unknown; code?: unknown } | undefined {

@@ -1,7 +1,8 @@
-/** A client of one key server: one method for each call of the KES API. */
+/** A client of a key server, or of several with the same keys: one method for each call of the KES API. */
+import { KesApiError } from './api-error.ts'
 import { ApiKey } from './api-key.ts'
 import { encodeBase64 } from './base64.ts'
-import { KesProtocolError } from './errors.ts'
+import { KesClientError, KesProtocolError } from './errors.ts'
 import {
   decodeJournalEntries,
   decodeJournalHead,
@@ -49,27 +50,58 @@ import {
   type ServerStatus,
   type ServerVersion,
 } from './replies.ts'
-import { EndpointTransport } from './transport/endpoint-transport.ts'
-import type { ClientCertificate, HttpProtocol } from './transport/tls-connector.ts'
+import { type CertificateFiles, type ClientCertificate, ClientTls } from './transport/client-tls.ts'
+import { type Endpoint, parseEndpoint } from './transport/endpoint.ts'
+import { expandEndpoints } from './transport/endpoint-list.ts'
+import { FailoverTransport } from './transport/failover-transport.ts'
+import type { HttpProtocol } from './transport/tls-connector.ts'
 import type { Transport, TransportReply, TransportRequest } from './transport/transport.ts'
 
 const TIMEOUT_MS = 30_000
+const RETRIES = 2
+const RETRY_DELAY_MS = 250
+const ATTEMPT_TIMEOUT_MS = 2_000
+const LOOK_TIMEOUT_MS = 5_000
 const LOG_LINE_BYTES_MAX = 1024 * 1024
 
 export interface KesClientOptions {
-  /** `https://host:port` or `host:port`; without a port it is 443. */
-  readonly endpoint: string
+  /**
+   * One server or several that have the same keys: `https://host:port` or `host:port`, without a port 443. A list,
+   * or a text with commas and ranges, such as `https://kes{1...3}:7373`.
+   */
+  readonly endpoint: string | readonly string[]
   /** Who the client is: an API key, or a certificate. Without either only calls that need no identity work. */
   readonly apiKey?: string | ApiKey | undefined
-  readonly certificate?: ClientCertificate | undefined
+  /** A certificate with its key, or the paths of both, which are then read again when the files change. */
+  readonly certificate?: ClientCertificate | CertificateFiles | undefined
   /** PEM certificates of the authorities that may sign the server's; they replace those that Node trusts. */
   readonly ca?: string | Buffer | readonly (string | Buffer)[] | undefined
+  /** A file of such certificates, or a folder of such files, read again when they change. */
+  readonly caPath?: string | undefined
+  /** Trust the authorities of Node and the system beside `ca` and `caPath`. Default: no. */
+  readonly trustsSystemCas?: boolean | undefined
   /** Talk to any server, whoever it is. For development only: the server learns the plaintexts. */
   readonly insecureSkipVerify?: boolean | undefined
   /** Speak only this one. By default HTTP/2, or HTTP/1.1 if the server does not know it. */
   readonly protocol?: HttpProtocol | undefined
-  /** For each call, from its start to the end of its reply. Default: 30 s. Log streams have no limit. */
+  /** For each call, from its start to the end of its reply, repetitions included. Default: 30 s. Log streams have no limit. */
   readonly timeoutMs?: number | undefined
+  /** How often a call that failed on all servers is tried on them again, if that can do no harm. Default: 2. */
+  readonly retries?: number | undefined
+  /** About how long to wait before that the first time. Default: 250 ms. */
+  readonly retryDelayMs?: number | undefined
+  /** How long one of several servers may be silent before another one is asked instead. Default: 2 s. */
+  readonly attemptTimeoutMs?: number | undefined
+  /** Called if changed files can't be used; those that were read before stay in use. */
+  readonly onReloadError?: ((error: Error) => void) | undefined
+}
+
+/** Whether an endpoint answers. */
+export interface EndpointState {
+  /** `https://host:port` */
+  readonly endpoint: string
+  /** Why it does not; absent if it does. */
+  readonly problem?: KesClientError
 }
 
 export interface CallOptions {
@@ -107,14 +139,41 @@ export class KesClient implements AsyncDisposable {
       throw new TypeError('an API key and a certificate cannot be used at the same time')
     }
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
-    this.#transport = new EndpointTransport({
-      endpoint: options.endpoint,
+    const tls = new ClientTls({
       apiKey: typeof options.apiKey === 'string' ? ApiKey.parse(options.apiKey) : options.apiKey,
       certificate: options.certificate,
       ca: options.ca,
+      caPath: options.caPath,
+      trustsSystem: options.trustsSystemCas ?? false,
       insecureSkipVerify: options.insecureSkipVerify ?? false,
-      protocol: options.protocol,
+      onReloadError: options.onReloadError,
     })
+    this.#transport = new FailoverTransport(parseEndpoints(options.endpoint), tls, {
+      protocol: options.protocol,
+      retries: options.retries ?? RETRIES,
+      retryDelayMs: options.retryDelayMs ?? RETRY_DELAY_MS,
+      attemptTimeoutMs: options.attemptTimeoutMs ?? ATTEMPT_TIMEOUT_MS,
+    })
+  }
+
+  /**
+   * Reads certificates from their files again, at once. That is done anyway, within 10 s of the next call after a
+   * change.
+   *
+   * @throws TypeError if the files can't be used; those that were read before stay in use.
+   */
+  reload(): void {
+    this.#transport.reload()
+  }
+
+  /** Whether each endpoint answers, asked at once and without repetition. */
+  async endpoints(options: CallOptions = {}): Promise<EndpointState[]> {
+    const timeoutMs = options.timeoutMs ?? Math.min(this.#timeoutMs, LOOK_TIMEOUT_MS)
+    const request = { method: 'GET', path: '/version', timeoutMs, signal: options.signal } as const
+    const answers = await this.#transport.sendToEach(request)
+    return answers.map(({ endpoint, reply }) =>
+      reply instanceof KesClientError && !isAnswer(reply) ? { endpoint, problem: reply } : { endpoint },
+    )
   }
 
   // --- The server --------------------------------------------------------------------------------------------
@@ -125,7 +184,7 @@ export class KesClient implements AsyncDisposable {
 
   /** Resolves if the server can use its keys. @throws {@link StoreUnreachableError}, {@link StoreUnavailableError} */
   async ready(options?: CallOptions): Promise<void> {
-    await this.#send({ method: 'GET', path: '/v1/ready' }, options)
+    await this.#send({ method: 'GET', path: '/v1/ready', isRepeatable: true }, options)
   }
 
   async status(options?: CallOptions): Promise<ServerStatus> {
@@ -239,17 +298,19 @@ export class KesClient implements AsyncDisposable {
    * @throws {@link KeyNotFoundError}
    */
   async disableKey(name: string, options?: CallOptions): Promise<void> {
-    await this.#send({ method: 'PUT', path: keyPath('disable', name) }, options)
+    await this.#send({ method: 'PUT', path: keyPath('disable', name), isRepeatable: true }, options)
   }
 
   /** As {@link enableKey}, for all keys whose names match. @param pattern - a prefix and `*`. */
   async enableKeys(pattern: string, options?: CallOptions): Promise<KeysChanged> {
-    return await this.#put(`/v1/key/enable/${checkPattern(pattern)}`, undefined, decodeKeysChanged, options)
+    const path = `/v1/key/enable/${checkPattern(pattern)}`
+    return decodeKeysChanged(path, await this.#send({ method: 'PUT', path }, options))
   }
 
   /** As {@link disableKey}, for all keys whose names match. @param pattern - a prefix and `*`. */
   async disableKeys(pattern: string, options?: CallOptions): Promise<KeysChanged> {
-    return await this.#put(`/v1/key/disable/${checkPattern(pattern)}`, undefined, decodeKeysChanged, options)
+    const path = `/v1/key/disable/${checkPattern(pattern)}`
+    return decodeKeysChanged(path, await this.#send({ method: 'PUT', path }, options))
   }
 
   /**
@@ -272,7 +333,7 @@ export class KesClient implements AsyncDisposable {
    * @throws {@link KeyNotFoundError}, {@link KeyDisabledError}
    */
   async generateKey(name: string, context?: Uint8Array, options?: CallOptions): Promise<DataKey> {
-    return await this.#put(keyPath('generate', name), { context }, decodeDataKey, options)
+    return await this.#use(keyPath('generate', name), { context }, decodeDataKey, options)
   }
 
   /** @throws {@link KeyNotFoundError}, {@link KeyDisabledError}, {@link InvalidBodyError} if it is too large. */
@@ -282,7 +343,7 @@ export class KesClient implements AsyncDisposable {
     context?: Uint8Array,
     options?: CallOptions,
   ): Promise<Uint8Array> {
-    return await this.#put(
+    return await this.#use(
       keyPath('encrypt', name),
       { plaintext, context },
       decodeBytes('ciphertext'),
@@ -297,7 +358,7 @@ export class KesClient implements AsyncDisposable {
     context?: Uint8Array,
     options?: CallOptions,
   ): Promise<Uint8Array> {
-    return await this.#put(
+    return await this.#use(
       keyPath('decrypt', name),
       { ciphertext, context },
       decodeBytes('plaintext'),
@@ -307,7 +368,7 @@ export class KesClient implements AsyncDisposable {
 
   /** HMAC-SHA-256, 32 bytes. @throws {@link NoHmacError}, {@link KeyNotFoundError}, {@link KeyDisabledError} */
   async hmac(name: string, message: Uint8Array, options?: CallOptions): Promise<Uint8Array> {
-    return await this.#put(keyPath('hmac', name), { message }, decodeBytes('hmac'), options)
+    return await this.#use(keyPath('hmac', name), { message }, decodeBytes('hmac'), options)
   }
 
   // --- Policies and identities -------------------------------------------------------------------------------
@@ -378,17 +439,18 @@ export class KesClient implements AsyncDisposable {
   }
 
   async #get<Value>(path: string, decode: Decode<Value>, options?: CallOptions): Promise<Value> {
-    return decode(path, await this.#send({ method: 'GET', path }, options))
+    return decode(path, await this.#send({ method: 'GET', path, isRepeatable: true }, options))
   }
 
-  async #put<Value>(
+  /** A use of a key, which changes nothing: a data key that got lost on its way is known to nobody. */
+  async #use<Value>(
     path: string,
-    fields: Readonly<Record<string, Uint8Array | undefined>> | undefined,
+    fields: Readonly<Record<string, Uint8Array | undefined>>,
     decode: Decode<Value>,
     options?: CallOptions,
   ): Promise<Value> {
-    const body = fields === undefined ? undefined : encodeFields(fields)
-    return decode(path, await this.#send({ method: 'PUT', path, body }, options))
+    const body = encodeFields(fields)
+    return decode(path, await this.#send({ method: 'PUT', path, body, isRepeatable: true }, options))
   }
 
   #send(request: TransportRequest, { signal, timeoutMs }: CallOptions = {}): Promise<TransportReply> {
@@ -433,10 +495,28 @@ export class KesClient implements AsyncDisposable {
     decode: (call: string, line: string) => Event,
     options: LogOptions = {},
   ): AsyncGenerator<Event> {
-    const stream = await this.#transport.stream({ method: 'GET', path, signal: options.signal })
+    const stream = await this.#transport.stream({
+      method: 'GET',
+      path,
+      signal: options.signal,
+      isRepeatable: true,
+    })
     options.onOpen?.()
     for await (const line of readLines(stream.chunks, LOG_LINE_BYTES_MAX)) yield decode(path, line)
   }
+}
+
+/** A list of texts, or one with commas and ranges; each server once. */
+function parseEndpoints(endpoint: KesClientOptions['endpoint']): Endpoint[] {
+  const texts = [endpoint].flat().flatMap(expandEndpoints)
+  const endpoints = new Map(texts.map(parseEndpoint).map((each) => [each.origin, each]))
+  if (endpoints.size === 0) throw new TypeError('there is no endpoint')
+  return [...endpoints.values()]
+}
+
+/** A server that refuses to tell its version is there all the same. */
+function isAnswer(error: KesClientError): boolean {
+  return error instanceof KesApiError && error.status < 500
 }
 
 function keyPath(

@@ -33,7 +33,13 @@ export {
 export { ApiKey, InvalidApiKeyError } from './api-key.ts'
 export { decodeBase64, encodeBase64, InvalidBase64Error } from './base64.ts'
 export { type CertificateOptions, makeCertificate, makeClientCertificate } from './certificate.ts'
-export { type CallOptions, KesClient, type KesClientOptions, type LogOptions } from './client.ts'
+export {
+  type CallOptions,
+  type EndpointState,
+  KesClient,
+  type KesClientOptions,
+  type LogOptions,
+} from './client.ts'
 export { KesClientError, KesConnectionError, KesProtocolError, KesTimeoutError } from './errors.ts'
 export { identityOfCertificate, identityOfPublicKey } from './identity.ts'
 export type { ErasureReceipt, JournalEntry, JournalHead, SignedJournalEntry } from './journal.ts'
@@ -62,4 +68,6 @@ export {
   IncorrectPasswordError,
   isEncryptedPrivateKey,
 } from './rfc1423.ts'
-export type { ClientCertificate, HttpProtocol } from './transport/tls-connector.ts'
+export type { CertificateFiles, ClientCertificate } from './transport/client-tls.ts'
+export { InvalidEndpointError } from './transport/endpoint-list.ts'
+export type { HttpProtocol } from './transport/tls-connector.ts'

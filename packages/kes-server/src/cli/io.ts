@@ -7,8 +7,12 @@ export interface Output {
   write(text: string): void
 }
 
-/** The public side of a {@link KesClient}. */
-export type Client = Pick<KesClient, keyof KesClient>
+/** The public side of a {@link KesClient}, as far as it concerns one server. */
+export type Client = Pick<KesClient, Exclude<keyof KesClient, 'endpoints' | 'reload'>>
+
+export interface ClientOptions extends KesClientOptions {
+  readonly endpoint: string
+}
 
 export interface Io {
   readonly env: Environment
@@ -21,7 +25,7 @@ export interface Io {
   readonly now: () => Date
   /** Aborted by Ctrl-C. */
   readonly interruption: AbortSignal
-  readonly openClient: (options: KesClientOptions) => Promise<Client>
+  readonly openClient: (options: ClientOptions) => Promise<Client>
 }
 
 /** KES prints for people if either output is a terminal, so that `kes key dek x | less` shows what `kes key dek x` does. */

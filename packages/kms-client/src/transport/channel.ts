@@ -33,7 +33,10 @@ export interface HttpChannel {
   abandon(): void
 }
 
-/** The request met a connection that was just closing, and was not processed: it may be sent again. */
+/**
+ * The request was not processed: it met a connection that was just closing, or could get none. `cause` says why there
+ * is none; without it, a new connection may do.
+ */
 export class UnsentError extends Error {
   override readonly name = 'UnsentError'
 }

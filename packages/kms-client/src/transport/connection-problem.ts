@@ -1,4 +1,5 @@
 /** Says in a sentence what a failed connection means and what to look at; OpenSSL's own texts don't. */
+import { UnsentError } from './channel.ts'
 
 const CERTIFICATE_REQUIRED =
   'the server requires a client certificate: give an API key, or a certificate with its key'
@@ -58,11 +59,35 @@ const HANDSHAKE_FAILURES: readonly string[] = [
   'ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE',
 ]
 
+/** Of the network, and so perhaps gone at the next attempt; what TLS refuses it will refuse again. */
+const PASSING: readonly string[] = [
+  'ECONNREFUSED',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'ECONNRESET',
+  'EPIPE',
+  'ERR_STREAM_PREMATURE_CLOSE',
+  'ERR_HTTP2_STREAM_ERROR',
+  'ERR_HTTP2_SESSION_ERROR',
+  'ERR_HTTP2_STREAM_CANCEL',
+]
+
+/** Whether another attempt on the same server may end better. */
+export function isPassingProblem(error: unknown): boolean {
+  return PASSING.includes(codeOf(error)) || error instanceof UnsentError
+}
+
 export function describeConnectionProblem(error: unknown, hasClientCertificate: boolean): string {
   if (!(error instanceof Error)) return 'the connection failed'
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  const code = codeOf(error)
   if (HANDSHAKE_FAILURES.includes(code)) return hasClientCertificate ? NO_COMMON_TLS : CERTIFICATE_REQUIRED
   const problem = PROBLEMS[code]
   if (problem === BROKEN && !hasClientCertificate) return BROKEN_WITHOUT_CERTIFICATE
   return problem ?? `the connection failed: ${error.message}`
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 }

@@ -1,7 +1,7 @@
 /**
  * Sends requests to one endpoint, over HTTP/2 or HTTP/1.1 as agreed with the server, with a deadline and a limit
- * for each reply. A request is sent again only if its connection was closing and did not process it; whether to
- * repeat a failed one is for the caller to say.
+ * for each reply. A request is sent again only if its connection was closing and did not process it; whether a failed
+ * one is repeated, and where, the failover transport decides.
  */
 import { decodeApiError } from '../api-error.ts'
 import { KesClientError, KesConnectionError, KesProtocolError, KesTimeoutError } from '../errors.ts'
@@ -12,39 +12,44 @@ import {
   type HttpRequest,
   UnsentError,
 } from './channel.ts'
+import type { ClientTls } from './client-tls.ts'
 import { describeConnectionProblem } from './connection-problem.ts'
-import { type Endpoint, parseEndpoint } from './endpoint.ts'
+import type { Endpoint } from './endpoint.ts'
 import { Http1Channel } from './http1-channel.ts'
 import { Http2Channel } from './http2-channel.ts'
-import { type HttpProtocol, TlsConnector, type TlsOptions } from './tls-connector.ts'
-import type { Transport, TransportReply, TransportRequest, TransportStream } from './transport.ts'
+import { type HttpProtocol, TlsConnector } from './tls-connector.ts'
+import type { TransportReply, TransportRequest, TransportStream } from './transport.ts'
 
 const REPLY_BYTES_MAX = 1024 * 1024
 const REDIRECTS_MAX = 3
 const RESENDS_MAX = 1
 const REDIRECT_STATUSES: readonly number[] = [301, 307, 308]
 
-export interface TransportOptions extends TlsOptions {
-  readonly endpoint: string
-  readonly protocol?: HttpProtocol | undefined
-}
-
-export class EndpointTransport implements Transport {
+export class EndpointTransport {
   readonly #endpoint: Endpoint
   readonly #protocols: readonly HttpProtocol[]
+  readonly #tls: ClientTls
   readonly #connector: TlsConnector
   readonly #exchanges = new Set<Exchange>()
   #channel: HttpChannel | undefined
+  #channelGeneration = 0
   #connecting: Promise<HttpChannel> | undefined
   #isClosed = false
 
-  /** @throws TypeError if an option is malformed. */
-  constructor(options: TransportOptions) {
-    this.#endpoint = parseEndpoint(options.endpoint)
-    this.#protocols = options.protocol === undefined ? ['h2', 'http/1.1'] : [options.protocol]
-    this.#connector = new TlsConnector(this.#endpoint, options)
+  /** @param protocol - the only one; by default the server chooses. */
+  constructor(endpoint: Endpoint, tls: ClientTls, protocol?: HttpProtocol) {
+    this.#endpoint = endpoint
+    this.#protocols = protocol === undefined ? ['h2', 'http/1.1'] : [protocol]
+    this.#tls = tls
+    this.#connector = new TlsConnector(endpoint, tls)
   }
 
+  /** `https://host:port` */
+  get origin(): string {
+    return this.#endpoint.origin
+  }
+
+  /** @throws {@link KesClientError}, or the reason of the request's signal. */
   async send(request: TransportRequest): Promise<TransportReply> {
     const exchange = this.#begin(request)
     try {
@@ -57,6 +62,7 @@ export class EndpointTransport implements Transport {
     }
   }
 
+  /** As {@link send}, for a reply that is read as it comes. */
   async stream(request: TransportRequest): Promise<TransportStream> {
     const exchange = this.#begin(request)
     try {
@@ -69,6 +75,7 @@ export class EndpointTransport implements Transport {
     }
   }
 
+  /** Breaks off what is under way, and waits for nothing. */
   close(): void {
     this.#isClosed = true
     for (const exchange of this.#exchanges) exchange.abort(this.#closedError())
@@ -98,7 +105,7 @@ export class EndpointTransport implements Transport {
 
       const body = await this.#readBody(reply)
       if (!REDIRECT_STATUSES.includes(reply.status)) {
-        throw decodeApiError(reply.status, contentTypeOf(reply), body)
+        throw decodeApiError(reply.status, contentTypeOf(reply), body, retryAfterOf(reply))
       }
       const target = URL.parse(headerOf(reply, 'location') ?? '', this.#endpoint.origin + path)
       if (
@@ -116,37 +123,57 @@ export class EndpointTransport implements Transport {
 
   async #exchange(request: HttpRequest, signal: AbortSignal): Promise<HttpReply> {
     for (let resends = 0; ; resends++) {
-      const channel = await untilAborted(this.#openChannel(), signal)
+      const channel = await this.#awaitChannel(signal)
       try {
         return await channel.exchange(request, signal)
       } catch (error) {
         // A connection that a request timed out on may be dead, and would take hours to say so.
-        if (signal.reason instanceof KesTimeoutError) channel.abandon()
-        if (!(error instanceof UnsentError) || resends >= RESENDS_MAX) throw error
+        if (isTimeout(signal)) channel.abandon()
+        if (!(error instanceof UnsentError) || error.cause !== undefined || resends >= RESENDS_MAX)
+          throw error
         channel.abandon()
       }
     }
   }
 
+  /** @throws {@link UnsentError} if there is none, or the reason of the signal. */
+  async #awaitChannel(signal: AbortSignal): Promise<HttpChannel> {
+    const channel = this.#openChannel()
+    try {
+      return await untilAborted(channel, signal)
+    } catch (cause) {
+      // Others may go on waiting for this one; who comes later has a new one.
+      if (isTimeout(signal) && this.#connecting === channel) this.#connecting = undefined
+      if (signal.aborted || cause instanceof KesClientError) throw cause
+      throw new UnsentError('there is no connection', { cause })
+    }
+  }
+
   #openChannel(): Promise<HttpChannel> | HttpChannel {
-    if (this.#channel?.isOpen) return this.#channel
-    this.#connecting ??= this.#connect().finally(() => {
-      this.#connecting = undefined
+    if (this.#channel?.isOpen && this.#channelGeneration === this.#tls.generation) return this.#channel
+    if (this.#connecting !== undefined) return this.#connecting
+    const connecting = this.#connect().finally(() => {
+      if (this.#connecting === connecting) this.#connecting = undefined
     })
-    return this.#connecting
+    this.#connecting = connecting
+    return connecting
   }
 
   async #connect(): Promise<HttpChannel> {
+    const { generation } = this.#tls
     const socket = await this.#connector.connect(this.#protocols)
     const isHttp2 = socket.alpnProtocol === 'h2'
     if (!isHttp2 && !this.#protocols.includes('http/1.1')) {
       socket.destroy()
       throw this.#protocolError('the server does not speak HTTP/2')
     }
-    this.#channel = isHttp2
+    const channel = isHttp2
       ? new Http2Channel(this.#endpoint, socket)
       : new Http1Channel(this.#connector, socket)
-    return this.#channel
+    this.#channel?.abandon()
+    this.#channel = channel
+    this.#channelGeneration = generation
+    return channel
   }
 
   async #readBody(reply: HttpReply, bytesMax = REPLY_BYTES_MAX): Promise<Buffer> {
@@ -178,8 +205,10 @@ export class EndpointTransport implements Transport {
   #explain(error: unknown, signal: AbortSignal): unknown {
     if (signal.aborted) return signal.reason
     if (error instanceof KesClientError || error instanceof TypeError) return error
-    const problem = describeConnectionProblem(error, this.#connector.hasClientCertificate)
-    return new KesConnectionError(this.#endpoint.origin, problem, { cause: error })
+    const isUnsent = error instanceof UnsentError
+    const cause = isUnsent ? (error.cause ?? error) : error
+    const problem = describeConnectionProblem(cause, this.#tls.hasClientCertificate)
+    return new KesConnectionError(this.#endpoint.origin, problem, { cause, isUnsent })
   }
 
   #protocolError(problem: string): KesProtocolError {
@@ -187,7 +216,7 @@ export class EndpointTransport implements Transport {
   }
 
   #closedError(): KesConnectionError {
-    return new KesConnectionError(this.#endpoint.origin, 'the client is closed')
+    return new KesConnectionError(this.#endpoint.origin, 'the client is closed', { isUnsent: true })
   }
 }
 
@@ -241,6 +270,18 @@ async function untilAborted<T>(value: Promise<T> | T, signal: AbortSignal): Prom
 async function* readChunks(reply: HttpReply): AsyncGenerator<Buffer> {
   yield* reply.body as AsyncIterable<Buffer>
   if (!reply.isComplete()) throw brokenConnection()
+}
+
+function isTimeout(signal: AbortSignal): boolean {
+  return signal.reason instanceof KesTimeoutError
+}
+
+/** Milliseconds; the header has seconds or a date (RFC 9110, section 10.2.3). */
+function retryAfterOf(reply: HttpReply): number | undefined {
+  const text = headerOf(reply, 'retry-after')
+  if (text === undefined) return undefined
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now()
+  return Number.isNaN(ms) ? undefined : Math.max(0, ms)
 }
 
 function contentTypeOf(reply: HttpReply): string | undefined {

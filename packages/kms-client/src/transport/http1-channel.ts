@@ -1,8 +1,9 @@
 /** HTTP/1.1 over connections that are kept alive, one request on each at a time. */
+import type { ClientRequest } from 'node:http'
 import { Agent, request as openRequest } from 'node:https'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
-import type { HttpChannel, HttpReply, HttpRequest } from './channel.ts'
+import { type HttpChannel, type HttpReply, type HttpRequest, UnsentError } from './channel.ts'
 import type { TlsConnector } from './tls-connector.ts'
 
 const CONNECTIONS_MAX = 32
@@ -34,7 +35,7 @@ export class Http1Channel implements HttpChannel {
         },
         signal,
       })
-      exchange.on('error', reject)
+      exchange.on('error', (error) => reject(this.#explain(exchange, error)))
       exchange.once('response', (reply) => {
         resolve({
           status: reply.statusCode ?? 0,
@@ -48,13 +49,19 @@ export class Http1Channel implements HttpChannel {
   }
 
   abandon(): void {
-    for (const socket of Object.values(this.#agent.freeSockets).flat()) socket?.destroy()
+    this.#agent.abandon()
+  }
+
+  #explain({ socket }: ClientRequest, cause: Error): Error {
+    if (socket !== null && this.#connector.wasConnected(socket)) return cause
+    return new UnsentError('there is no connection', { cause })
   }
 }
 
 class KeepAliveAgent extends Agent {
   readonly #connector: TlsConnector
   #first: TLSSocket | undefined
+  #isAbandoned = false
 
   constructor(connector: TlsConnector, first: TLSSocket) {
     super({ keepAlive: true, maxSockets: CONNECTIONS_MAX })
@@ -66,5 +73,16 @@ class KeepAliveAgent extends Agent {
     const first = this.#first
     this.#first = undefined
     return first?.destroyed === false ? first : this.#connector.open(['http/1.1'])
+  }
+
+  /** Asked for each connection whose request has ended. */
+  override keepSocketAlive(socket: Duplex): boolean {
+    const isKept: unknown = super.keepSocketAlive(socket) // A boolean; the types say nothing.
+    return isKept === true && !this.#isAbandoned
+  }
+
+  abandon(): void {
+    this.#isAbandoned = true
+    for (const socket of Object.values(this.freeSockets).flat()) socket?.destroy()
   }
 }

@@ -1,4 +1,5 @@
 /** What a client needs of its way to a server, or to several. */
+import type { KesClientError } from '../errors.ts'
 import type { HttpRequest } from './channel.ts'
 
 export interface TransportRequest extends HttpRequest {
@@ -6,6 +7,11 @@ export interface TransportRequest extends HttpRequest {
   /** For the whole exchange, or for a stream until its headers are here. */
   readonly timeoutMs?: number | undefined
   readonly replyBytesMax?: number
+  /**
+   * Whether sending it twice does no more than sending it once, so that it may be repeated when nobody knows what
+   * became of it. Default: no.
+   */
+  readonly isRepeatable?: boolean
 }
 
 export interface TransportReply {
@@ -19,11 +25,21 @@ export interface TransportStream {
   readonly chunks: AsyncIterable<Buffer>
 }
 
+export interface EndpointAnswer {
+  /** `https://host:port` */
+  readonly endpoint: string
+  readonly reply: TransportReply | KesClientError
+}
+
 export interface Transport {
   /** @throws {@link KesClientError}, or the reason of the request's signal. */
   send(request: TransportRequest): Promise<TransportReply>
   /** As {@link send}, for a reply that is read as it comes. */
   stream(request: TransportRequest): Promise<TransportStream>
+  /** To each server, once. */
+  sendToEach(request: TransportRequest): Promise<EndpointAnswer[]>
+  /** Reads certificates from their files again. @throws TypeError if they are no good; the former stay in use. */
+  reload(): void
   /** Breaks off what is under way, and waits for nothing. */
   close(): void
 }
