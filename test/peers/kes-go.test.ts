@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
+import type { KeystoreConfig } from '../../packages/kes-server/src/config/keystore-config.ts'
 import { type Credentials, credentialsOf, issueCertificate, keyPairOf } from '../sandbox/certificates.ts'
+import { fsKeystore } from '../sandbox/prepared-store.ts'
 import { startTestServer, type TestPolicy, type TestServer } from '../sandbox/server.ts'
 import { isPresent, peerTest, type Run, run } from './peer.ts'
 
@@ -34,6 +36,12 @@ interface Check {
   readonly detail: string
 }
 
+/** The folder is one for each call. */
+const STORES: readonly (readonly [title: string, make: () => KeystoreConfig])[] = [
+  ['keys in memory', () => ({ type: 'memory' })],
+  ["keys in the Go KES's folder", () => fsKeystore(mkdtempSync(join(folder, 'keys-')))],
+]
+
 let folder = ''
 let program = ''
 
@@ -52,7 +60,8 @@ afterAll(() => {
   if (folder !== '') rmSync(folder, { recursive: true })
 })
 
-describe('the Go SDK', () => {
+describe.each(STORES)('the Go SDK, with %s,', (_, makeStore) => {
+  const goTest = goTestOf(makeStore)
   goTest('clients', 'connects by API key and by certificate, over both versions of HTTP and of TLS')
   goTest('keys', 'makes, imports, describes, uses and deletes keys')
   goTest('errors', 'knows each refusal by its own error values')
@@ -65,25 +74,30 @@ describe('the Go SDK', () => {
   goTest('connections', 'fails over, cancels, and makes hundreds of calls at once')
 })
 
-/** Runs one group of the program's checks against a server of its own. */
-function goTest(group: string, title: string, keys: readonly string[] = []): void {
-  peerTest('go', title, async () => {
-    const user = await makeUser()
-    await using server = await startTestServer({
-      policies: { user: { ...USER_POLICY, identities: [user.identity] }, empty: {} },
-      keys,
-    })
-    const { code, stdout, stderr } = await runProgram(group, server, user)
-    const checks = stdout
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line): Check => JSON.parse(line))
+type GoTest = (group: string, title: string, keys?: readonly string[]) => void
 
-    expect(checks.filter(({ ok }) => !ok)).toEqual([])
-    expect(checks).not.toEqual([])
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    expect(server.errorLog().filter(({ level }) => level === 'ERROR')).toEqual([])
+/** Runs one group of the program's checks against a server of its own. */
+function goTestOf(makeStore: () => KeystoreConfig): GoTest {
+  return (group, title, keys = []) => peerTest('go', title, () => runGroup(group, makeStore(), keys))
+}
+
+async function runGroup(group: string, keystore: KeystoreConfig, keys: readonly string[]): Promise<void> {
+  const user = await makeUser()
+  await using server = await startTestServer({
+    policies: { user: { ...USER_POLICY, identities: [user.identity] }, empty: {} },
+    keystore,
+    keys,
   })
+  const { code, stdout, stderr } = await runProgram(group, server, user)
+  const checks = stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line): Check => JSON.parse(line))
+
+  expect(checks.filter(({ ok }) => !ok)).toEqual([])
+  expect(checks).not.toEqual([])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect(server.errorLog().filter(({ level }) => level === 'ERROR')).toEqual([])
 }
 
 /** The one with the policy: a certificate of P-256, where API keys make Ed25519. */

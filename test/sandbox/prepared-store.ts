@@ -1,14 +1,21 @@
-/** A SQLite store made before its server starts, with keys whose every byte the test chooses. */
+/** Key stores for servers of tests: a folder of the Go KES, and a SQLite store made before its server starts, with keys whose every byte the test chooses. */
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { SqliteKeystore } from '../../packages/kes-server/src/config/sqlite-keystore.ts'
+import type { FsKeystore, SqliteKeystore } from '../../packages/kes-server/src/config/keystore-config.ts'
 import { parseKeyName } from '../../packages/kes-server/src/names.ts'
 import { readKeyFile } from '../../packages/kes-server/src/seal/key-file.ts'
 import { Seal } from '../../packages/kes-server/src/seal/seal.ts'
 import type { Algorithm } from '../../packages/kes-server/src/store/key-store.ts'
 import { SqliteStore } from '../../packages/kes-server/src/store/sqlite-store.ts'
+
+const CHEAP_ARGON2 = { memoryBytes: 8 * 2 ** 20, passes: 1, parallelism: 1 }
+
+/** As KES's config names it: the folder alone. */
+export function fsKeystore(path: string): FsKeystore {
+  return { type: 'fs', path, databasePath: undefined, unseal: undefined, argon2: CHEAP_ARGON2 }
+}
 
 export interface PreparedKey {
   readonly name: string
@@ -46,7 +53,7 @@ export function prepareStore(keys: readonly PreparedKey[] = []): PreparedStore {
       type: 'sqlite',
       path,
       unseal: { type: 'key-file', path: keyFile },
-      argon2: { memoryBytes: 8 * 2 ** 20, passes: 1, parallelism: 1 },
+      argon2: CHEAP_ARGON2,
     },
     [Symbol.dispose]() {
       rmSync(folder, { recursive: true })

@@ -177,7 +177,7 @@ test.concurrent.each<[name: string, spoil: Spoil, error: string | RegExp]>([
     storeAs(
       `"vault": { "endpoint": "https://127.0.0.1:1", "approle": { "id": "a", "secret": "${VAULT_SECRET}" } }`,
     ),
-    "the key store 'vault' is not yet supported by this version of Latchkey; supported: sqlite",
+    "the key store 'vault' is not yet supported by this version of Latchkey; supported: sqlite, fs",
   ],
   ['no store', storeAs(''), 'kesconf: no keystore specified'],
   ['no admin', edit('"admin"', '"nobody"'), 'kesconf: invalid admin identity: no admin identity'],

@@ -1,14 +1,27 @@
 /** Opens the key store that the config names, and unseals it; sets up a new one. */
-import { existsSync } from 'node:fs'
-import type { KeystoreConfig, SqliteKeystore, UnsealConfig } from './config/keystore-config.ts'
+import { accessSync, constants, existsSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type {
+  Argon2Config,
+  FsKeystore,
+  KeystoreConfig,
+  SqliteKeystore,
+  UnsealConfig,
+} from './config/keystore-config.ts'
 import { assertStoreSupported } from './config/supported-stores.ts'
+import { StoreError } from './errors.ts'
 import type { Journal } from './journal/journal.ts'
 import { exportPublicKey } from './journal/public-key-file.ts'
+import { adoptFiles } from './keyring/adopt-files.ts'
+import { describeFindings } from './keyring/folder-findings.ts'
 import { openJournal } from './keyring/open-journal.ts'
-import { readKeyFile } from './seal/key-file.ts'
+import { createKeyFile, readKeyFile } from './seal/key-file.ts'
 import { readPassphraseFile } from './seal/passphrase-file.ts'
-import { Seal, type Secret } from './seal/seal.ts'
+import { type PassphraseCost, Seal, type Secret } from './seal/seal.ts'
 import { assertFitPassphrase } from './seal/slots.ts'
+import { FsStore } from './store/fs-store.ts'
+import { KeyFolder } from './store/key-folder.ts'
+import { StoreOpenError } from './store/open-errors.ts'
 import { SqliteStore } from './store/sqlite-store.ts'
 
 export interface OpenStore {
@@ -21,6 +34,9 @@ export interface OpenStore {
   readonly warnings: readonly string[]
 }
 
+const PLAIN_KEYS =
+  "the keys of an 'fs' store lie in the clear on the disk, as the Go KES keeps them: a store of type 'sqlite' seals them"
+
 /**
  * @throws StoreOpenError, SealOpenError, UnsupportedStoreError: each with one line for the operator.
  */
@@ -32,29 +48,81 @@ export function openStore(config: KeystoreConfig): OpenStore {
     return { store, seal, journal, label: 'In Memory', warnings: store.warnings }
   }
   assertStoreSupported({ keystore: config })
-  if (config.type !== 'sqlite') throw new TypeError(`no opener for the supported store '${config.type}'`)
-  return openSqlite(config)
+  if (config.type === 'sqlite') return openSqlite(config)
+  if (config.type === 'fs') return openFs(config)
+  throw new TypeError(`no opener for the supported store '${config.type}'`)
 }
 
 function openSqlite({ path, unseal, argon2 }: SqliteKeystore): OpenStore {
-  const secret = readSecret(unseal)
-  const cost = {
-    memoryKiB: Math.ceil(argon2.memoryBytes / 1024),
-    passes: argon2.passes,
-    parallelism: argon2.parallelism,
-  }
   const isNew = !existsSync(path)
+  const secret = readSecret(unseal)
+  const unsealed = unsealStore(secret, costOf(argon2), isNew, () => SqliteStore.open(path))
+  const made = isNew ? [`a new key store was made at '${path}'`] : []
+  return { ...unsealed, label: `SQLite: ${path}`, warnings: [...made, ...unsealed.warnings] }
+}
+
+/**
+ * The folder of the Go KES. Its config names the folder alone, so what stands beside it, and the key file that opens
+ * that, are made where nothing else is configured.
+ */
+function openFs({ path, databasePath, unseal, argon2 }: FsKeystore): OpenStore {
+  const folder = KeyFolder.resolve(path)
+  const database = databasePath ?? `${folder}.latchkey.db`
+  const isNew = !existsSync(database)
+  if (isNew && databasePath === undefined) assertWritable(dirname(database), path)
+  const keyFile = `${database}.key`
+  if (isNew && unseal === undefined) createKeyFile(keyFile)
+  const secret = readSecret(unseal ?? { type: 'key-file', path: keyFile })
+  const unsealed = unsealStore(secret, costOf(argon2), isNew, () => FsStore.openFolder(folder, database))
+  const { store, seal, journal } = unsealed
+  try {
+    const findings = describeFindings(adoptFiles(store, seal, journal), folder)
+    const warnings = [PLAIN_KEYS, ...store.folder.warnings, ...unsealed.warnings, ...findings]
+    return { ...unsealed, label: `Filesystem: ${path}`, warnings }
+  } catch (error) {
+    store.close()
+    if (!(error instanceof StoreError)) throw error
+    const text = `the folder of keys '${folder}' can not be read: ${error.detail ?? error.message}`
+    throw new StoreOpenError(folder, text, { cause: error })
+  }
+}
+
+function assertWritable(folder: string, keys: string): void {
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK)
+  } catch (cause) {
+    const text =
+      `the state of the keys in '${keys}' can not be kept beside that folder: '${folder}' is not writable for this ` +
+      'user; set keystore.fs.database to a path on a disk that is kept'
+    throw new StoreOpenError(folder, text, { cause })
+  }
+}
+
+/** Opens a store, and its seal and journal; sets up what is new. Nothing stays open if that fails. */
+function unsealStore<Store extends SqliteStore>(
+  secret: Secret,
+  cost: PassphraseCost,
+  isNew: boolean,
+  open: () => Store,
+): Omit<OpenStore, 'label'> & { readonly store: Store } {
   if (isNew && secret.kind === 'passphrase') assertFitPassphrase(secret.passphrase, cost)
-  const store = SqliteStore.open(path)
+  const store = open()
   try {
     const seal = Seal.isSetUp(store) ? Seal.open(store, secret) : Seal.create(store, secret, { cost })
     const journal = openJournal(store, seal)
-    const made = isNew ? [`a new key store was made at '${path}'`] : []
-    const warnings = [...made, ...store.warnings, ...exportPublicKey(journal, store.path)]
-    return { store, seal, journal, label: `SQLite: ${path}`, warnings }
+    const warnings = [...store.warnings, ...exportPublicKey(journal, store.path)]
+    return { store, seal, journal, warnings }
   } catch (error) {
     store.close()
     throw error
+  }
+}
+
+function costOf(argon2: Argon2Config): PassphraseCost {
+  return {
+    memoryKiB: Math.ceil(argon2.memoryBytes / 1024),
+    passes: argon2.passes,
+    parallelism: argon2.parallelism,
   }
 }
 

@@ -4,6 +4,7 @@ import { parsePeriod } from '../encoding/period.ts'
 import type { ClientFlags, KesCommand } from './command.ts'
 import { formatUtcTime } from './format.ts'
 import type { Io } from './io.ts'
+import { addKeyAdoptCommand } from './key-adopt-command.ts'
 import { addKeyHistoryCommand } from './key-history-command.ts'
 import { addKeyInfoCommands } from './key-info-commands.ts'
 import { addKeyUseCommands } from './key-use-commands.ts'
@@ -23,6 +24,7 @@ export function addKeyCommands(program: KesCommand, io: Io): void {
   addSwitch(group, io, 'disable')
   addSwitch(group, io, 'enable')
   addKeyUseCommands(group, io)
+  addKeyAdoptCommand(group)
 }
 
 function addCreate(group: KesCommand, io: Io): void {

@@ -1,6 +1,6 @@
 /** `kes server`: runs a key server. */
 import { Option } from 'commander'
-import { ConfigError, formatProblem } from '../config/problem.ts'
+import { ConfigError, placesOf } from '../config/problem.ts'
 import type { KesCommand } from './command.ts'
 import type { Io } from './io.ts'
 import { CliError, Exit } from './outcome.ts'
@@ -63,11 +63,6 @@ async function run({ addr, config, dev = false, strict = false }: ServerFlags): 
     if (error instanceof ConfigError) throw new CliError(error.message, placesOf(error))
     throw explainListening(error)
   }
-}
-
-/** Every problem of the file that has a place, under the one that KES would have named. */
-function placesOf({ file, problems }: ConfigError): string[] {
-  return problems.filter(({ line }) => line !== undefined).map((problem) => formatProblem(file, problem))
 }
 
 /** Node's words for an address that can't be had, turned into KES's. */

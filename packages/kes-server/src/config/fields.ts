@@ -10,15 +10,16 @@ type Shape = 'value' | { readonly [name: string]: Shape } | readonly [Shape]
 
 const TLS_FILES: Shape = { key: 'value', cert: 'value', ca: 'value' }
 
+const UNSEAL = {
+  passphrase: 'value',
+  passphrase_file: 'value',
+  key_file: 'value',
+  argon2: { memory: 'value', passes: 'value', parallelism: 'value' },
+} satisfies Shape
+
 const KEYSTORES: Shape = {
-  sqlite: {
-    path: 'value',
-    passphrase: 'value',
-    passphrase_file: 'value',
-    key_file: 'value',
-    argon2: { memory: 'value', passes: 'value', parallelism: 'value' },
-  },
-  fs: { path: 'value' },
+  sqlite: { path: 'value', ...UNSEAL },
+  fs: { path: 'value', database: 'value', ...UNSEAL },
   vault: {
     endpoint: 'value',
     engine: 'value',

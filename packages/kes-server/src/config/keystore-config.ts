@@ -20,11 +20,14 @@ import {
   readAzure,
   readGcp,
 } from './cloud-keystores.ts'
+import { type FsKeystore, readFs } from './fs-keystore.ts'
 import type { Section } from './section.ts'
 import { readSqlite, type SqliteKeystore } from './sqlite-keystore.ts'
 import { readVault, type VaultKeystore } from './vault-keystore.ts'
 
-export type { Argon2Config, SqliteKeystore, UnsealConfig } from './sqlite-keystore.ts'
+export type { FsKeystore } from './fs-keystore.ts'
+export type { SqliteKeystore } from './sqlite-keystore.ts'
+export type { Argon2Config, UnsealConfig } from './unseal.ts'
 
 export type KeystoreConfig =
   | SqliteKeystore
@@ -43,11 +46,6 @@ export type KeystoreType = KeystoreConfig['type']
 /** Lost at exit; `kes server --dev` only. */
 export interface MemoryKeystore {
   readonly type: 'memory'
-}
-
-export interface FsKeystore {
-  readonly type: 'fs'
-  readonly path: string
 }
 
 type Reader = (section: Section) => KeystoreConfig | undefined
@@ -87,11 +85,4 @@ export function readKeystore(keystore: Section): KeystoreConfig | undefined {
   }
   const [store] = found.map(([section, read]) => read(section)) // All are checked.
   return store
-}
-
-function readFs(section: Section): FsKeystore {
-  return {
-    type: 'fs',
-    path: section.required('path', 'keystore', 'kesconf: invalid fs keystore: no path specified'),
-  }
 }

@@ -264,6 +264,11 @@ const ONE_OF = 'passphrase, passphrase_file or key_file specified'
 
 test.each([
   ['fs: {}', 'kesconf: invalid fs keystore: no path specified'],
+  [
+    'fs: {path: p, key_file: k, passphrase: x}',
+    'kesconf: invalid fs keystore: more than one of passphrase, passphrase_file or key_file specified',
+  ],
+  ['fs: {path: p, argon2: {memory: 1MiB}}', "kesconf: invalid fs keystore: invalid argon2 memory '1MiB'"],
   ['sqlite: {passphrase: x}', `${SQLITE}no path specified`],
   ['sqlite: {path: x}', `${SQLITE}no ${ONE_OF}`],
   ['sqlite: {path: x, passphrase: ""}', `${SQLITE}passphrase is empty`],
@@ -600,7 +605,17 @@ test('anchors, aliases and merge keys mean what they mean to KES', () => {
 
 test('every key store of KES is read', () => {
   const store = (text: string) => config(withStore(text)).keystore
-  expect(store('fs: {path: ./keys}')).toEqual({ type: 'fs', path: './keys' })
+  expect(store('fs: {path: ./keys}')).toEqual({
+    type: 'fs',
+    path: './keys',
+    databasePath: undefined,
+    unseal: undefined,
+    argon2: { memoryBytes: 64 * 2 ** 20, passes: 3, parallelism: 4 },
+  })
+  expect(store('fs: {path: k, database: d, key_file: f}')).toMatchObject({
+    databasePath: 'd',
+    unseal: { type: 'key-file', path: 'f' },
+  })
   expect(store('vault: {endpoint: e, approle: {id: i, secret: s}}')).toEqual({
     type: 'vault',
     endpoint: 'e',
@@ -726,7 +741,7 @@ test('a variable that is empty counts as an empty value, one that is not set is 
 test('a variable inside a longer value, a pattern or a mapping key stands for itself', () => {
   const inner = `a${variable('X')}`
   const store = config(`${HEAD}keystore: {fs: {path: "${inner}"}}`, { X: 'x' }).keystore
-  expect(store).toEqual({ type: 'fs', path: inner })
+  expect(store).toMatchObject({ type: 'fs', path: inner })
   const { warnings } = parse(`${VALID}policy: {p: {allow: ["${variable('X')}"]}}`, { X: '/v1/status' })
   expect(warnings[0]?.hint).toBe('environment variables are not replaced in patterns')
   expect(refusal(`${VALID}policy: {"${variable('X')}": {}}`, { X: 'p' }).message).toContain(variable('X'))

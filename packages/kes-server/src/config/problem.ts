@@ -44,3 +44,8 @@ export class ConfigError extends Error {
     return this.problems.map((problem) => formatProblem(this.file, problem)).join('\n')
   }
 }
+
+/** Every problem of the file that has a place, as lines. */
+export function placesOf({ file, problems }: ConfigError): string[] {
+  return problems.filter(({ line }) => line !== undefined).map((problem) => formatProblem(file, problem))
+}

@@ -5,7 +5,7 @@ import type { ParsedConfig } from './load-config.ts'
 import type { Problem } from './problem.ts'
 
 /** In the config file; the store of `--dev` needs no support there. */
-const SUPPORTED: readonly KeystoreType[] = ['sqlite']
+const SUPPORTED: readonly KeystoreType[] = ['sqlite', 'fs']
 
 /** A store that can be configured, but not opened yet. */
 export class UnsupportedStoreError extends Error {

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { readVectors } from '../../../../test/read-vectors.ts'
 import { NotAuthenticError } from '../errors.ts'
-import type { Algorithm } from './algorithm.ts'
+import type { Algorithm } from '../store/algorithm.ts'
 import { CipherKey, repeatEncryption } from './ciphertext.ts'
 
 interface Row {

@@ -28,7 +28,7 @@ import {
   type KeyObject,
 } from 'node:crypto'
 import { NotAuthenticError } from '../errors.ts'
-import type { Algorithm } from './algorithm.ts'
+import type { Algorithm } from '../store/algorithm.ts'
 import { toRawCiphertext } from './legacy-ciphertext.ts'
 import { takeRandom } from './random-pool.ts'
 

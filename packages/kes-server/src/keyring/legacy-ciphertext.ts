@@ -12,7 +12,7 @@
  * The algorithm must be one that the form knows, but the stored key alone decides which one is used.
  */
 import { bytesField, fieldsOf, parseJson, textField } from '../encoding/json-fields.ts'
-import { parseAlgorithm } from './algorithm.ts'
+import { parseAlgorithm } from '../store/algorithm.ts'
 
 const JSON_FIRST_BYTE = 0x7b // '{'
 const JSON_ALGORITHMS: ReadonlySet<string | undefined> = new Set([

@@ -1,8 +1,8 @@
 /** `PUT /v1/key/import/<name>`: an external key (EK) from bytes that the caller has. */
 import { InvalidKeySizeError, UnsupportedAlgorithmError } from '../errors.ts'
-import { parseAlgorithm } from '../keyring/algorithm.ts'
 import type { KeyRing } from '../keyring/key-ring.ts'
 import type { KeyName } from '../names.ts'
+import { parseAlgorithm } from '../store/algorithm.ts'
 import type { Caller } from './caller.ts'
 
 const KEY_BYTES = 32

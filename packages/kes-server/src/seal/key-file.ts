@@ -1,5 +1,6 @@
-/** Reads the file that opens a store, and refuses one that could not have stayed secret. */
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
+/** Makes and reads the file that opens a store, and refuses one that could not have stayed secret. */
+import { randomBytes } from 'node:crypto'
+import { closeSync, constants, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { UnfitSecretError } from './seal-errors.ts'
 
 export const KEY_FILE_BYTES_MIN = 32
@@ -25,6 +26,24 @@ export function readKeyFile(path: string): Buffer {
     return readFileSync(file)
   } finally {
     closeSync(file)
+  }
+}
+
+/**
+ * Makes a file of 32 random bytes that only its owner may read; one that is there stays.
+ *
+ * @throws {@link UnfitSecretError} if it can't be made.
+ */
+export function createKeyFile(path: string): void {
+  const bytes = randomBytes(KEY_FILE_BYTES_MIN)
+  try {
+    writeFileSync(path, bytes, { flag: 'wx', mode: 0o600, flush: true })
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'EEXIST') return
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new UnfitSecretError(`the key file '${path}' can not be made (${why})`, { cause })
+  } finally {
+    bytes.fill(0)
   }
 }
 

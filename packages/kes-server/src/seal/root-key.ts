@@ -12,6 +12,7 @@ const SUBKEY_BYTES = 32
 /** The info string of a subkey's derivation. A new use gets a new one; none is ever reused for another. */
 export type Purpose =
   | 'latchkey/seal/v1'
+  | 'latchkey/file-record/v1'
   | 'latchkey/row-mac/v1'
   | 'latchkey/store-check/v1'
   | 'latchkey/journal-key/v1'

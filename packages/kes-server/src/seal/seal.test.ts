@@ -122,6 +122,7 @@ test('a set-up that was cut off before the seal was written is completed by the 
 test('a set-up that fails half-way leaves nothing', () => {
   withStore((store) => {
     const failing = {
+      recordForm: store.recordForm,
       readSeal: () => store.readSeal(),
       createSeal: (...seal: Parameters<SqliteStore['createSeal']>) =>
         store.transaction(() => {

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { createHmac, type KeyObject, randomBytes } from 'node:crypto'
 import { now } from '../encoding/timestamp.ts'
 import type { ErasedName, KeyRow, StoredRunningTime } from '../store/key-store.ts'
-import type { NewSlot, SealStore } from '../store/seal-store.ts'
+import type { NewSlot, RecordForm, SealStore } from '../store/seal-store.ts'
+import { authenticateKeyFile, sealKeyFile, unsealKeyFile } from './file-record.ts'
 import { frame } from './frame.ts'
 import { sealJournalKey, unsealJournalKey } from './journal-key.ts'
 import { DEFAULT_COST, type PassphraseCost } from './passphrase-cost.ts'
@@ -37,18 +38,22 @@ export interface CreateSealOptions {
 /** The keys derived from a root key while the store is open. */
 interface Subkeys {
   readonly sealing: KeyObject
+  readonly fileMac: KeyObject
   readonly rowMac: KeyObject
   readonly journal: KeyObject
 }
 
 export class Seal {
   readonly #storeId: Uint8Array
+  readonly #recordForm: RecordForm
   #subkeys: Subkeys | undefined
 
-  private constructor(storeId: Uint8Array, rootKey: RootKey) {
+  private constructor(storeId: Uint8Array, recordForm: RecordForm, rootKey: RootKey) {
     this.#storeId = storeId
+    this.#recordForm = recordForm
     this.#subkeys = {
       sealing: rootKey.subkey('latchkey/seal/v1'),
+      fileMac: rootKey.subkey('latchkey/file-record/v1'),
       rowMac: rootKey.subkey('latchkey/row-mac/v1'),
       journal: rootKey.subkey('latchkey/journal-key/v1'),
     }
@@ -99,7 +104,7 @@ export class Seal {
       const createdAt = now()
       const slots = makeSlots(rootKey, { storeId, label, createdAt })
       store.createSeal({ storeId, createdAt, check: checkOf(rootKey, storeId, createdAt) }, slots)
-      return new Seal(storeId, rootKey)
+      return new Seal(storeId, store.recordForm, rootKey)
     } finally {
       rootKey.destroy()
     }
@@ -121,7 +126,7 @@ export class Seal {
       if (!isSameMac(check, checkOf(rootKey, storeId, createdAt))) {
         throw new SealDamagedError('the store is damaged: its slot holds the root key of another store')
       }
-      return new Seal(storeId, rootKey)
+      return new Seal(storeId, store.recordForm, rootKey)
     } finally {
       rootKey?.destroy()
       wipe(secret)
@@ -135,6 +140,7 @@ export class Seal {
 
   /** @param material - copied; the caller wipes its own. */
   sealKey(facts: KeyFacts, material: KeyMaterial): SealedRecord {
+    if (this.#recordForm === 'kes') return sealKeyFile(this.#keys.fileMac, this.#storeId, facts, material)
     return sealKey(this.#keys.sealing, this.#storeId, facts, material)
   }
 
@@ -145,7 +151,18 @@ export class Seal {
    * @throws {@link RecordDamagedError} (502)
    */
   unsealKey(row: KeyFacts & Pick<KeyRow, 'sealed'>): KeyMaterial {
+    if (this.#recordForm === 'kes') return unsealKeyFile(this.#keys.fileMac, this.#storeId, row, row.sealed)
     return unsealKey(this.#keys.sealing, this.#storeId, row, row.sealed)
+  }
+
+  /**
+   * The record of a key that is in the store's folder already. Only for a store whose records have KES's form.
+   *
+   * @param value - the content of the key's file, of which `facts` were read.
+   */
+  adoptKeyFile(facts: KeyFacts, value: Uint8Array): SealedRecord {
+    assert.equal(this.#recordForm, 'kes')
+    return authenticateKeyFile(this.#keys.fileMac, this.#storeId, facts, value)
   }
 
   /** @returns 32 bytes. */

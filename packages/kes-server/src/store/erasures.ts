@@ -70,6 +70,11 @@ export class Erasures {
     return this.#statements.has.get(name) !== undefined
   }
 
+  /** Every name of which {@link Erasures.has} is true. */
+  names(): KeyName[] {
+    return this.#statements.names.all().map((name) => String(name) as KeyName)
+  }
+
   /**
    * Waits until no file holds what was erased under this name.
    *
@@ -250,6 +255,7 @@ function prepare(db: Database.Database) {
   return {
     insert: db.prepare('INSERT INTO erasures (name, is_clean, head, tail) VALUES (?, 0, ?, ?)'),
     has: db.prepare<[string]>('SELECT 1 FROM erasures WHERE name = ?'),
+    names: db.prepare<[]>('SELECT DISTINCT name FROM erasures').pluck(),
     isDue: db.prepare<[string]>('SELECT 1 FROM erasures WHERE name = ? AND is_clean = 0'),
     anyDue: db.prepare<[]>('SELECT 1 FROM erasures WHERE is_clean = 0'),
     due: db.prepare<[number]>('SELECT * FROM erasures WHERE is_clean = 0 ORDER BY id LIMIT ?'),

@@ -28,7 +28,15 @@ export interface StoredSeal {
   readonly slots: readonly SlotRow[]
 }
 
+/** `sealed`: encrypted under the root key. `kes`: as the Go KES has keys in its folder, in the clear. */
+export type RecordForm = 'sealed' | 'kes'
+
+/** What a store of the form `kes` keeps of a record in its database, before the value that stands in the key's file. */
+export const KEY_FILE_MARK_BYTES = 33
+
 export interface SealStore {
+  /** The form of the keys' records that this store keeps. */
+  readonly recordForm: RecordForm
   /**
    * @returns undefined for a store that was never set up, also if a set-up was interrupted.
    * @throws {@link StoreOpenError} if keys or slots are there without the facts, or the facts can't be read: a

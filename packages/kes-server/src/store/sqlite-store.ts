@@ -33,7 +33,7 @@ import {
   type StoredRunningTime,
 } from './key-store.ts'
 import { StoreOpenError } from './open-errors.ts'
-import type { NewSlot, SealStore, StoredSeal, StoreFacts } from './seal-store.ts'
+import type { NewSlot, RecordForm, SealStore, StoredSeal, StoreFacts } from './seal-store.ts'
 import { insertSeal, readSeal } from './seal-table.ts'
 import { asOpenError, asStoreError, isUniqueViolation } from './sqlite-errors.ts'
 import type { Statements } from './statements.ts'
@@ -54,6 +54,7 @@ export interface SqliteStoreOptions {
 const LAST = '\u{10ffff}'
 
 export class SqliteStore implements KeyStore, SealStore {
+  readonly recordForm: RecordForm = 'sealed'
   /** Without symbolic links; `:memory:` for a store in memory. */
   readonly path: string
   /** Sentences for the operator: open permissions, damaged rows. */
@@ -67,7 +68,7 @@ export class SqliteStore implements KeyStore, SealStore {
   readonly #eraseTimeoutMs: number
   #depth = 0
 
-  private constructor(path: string, lock: StoreLock | undefined, options: SqliteStoreOptions) {
+  protected constructor(path: string, lock: StoreLock | undefined, options: SqliteStoreOptions) {
     const { busyTimeoutMs = BUSY_TIMEOUT_MS, eraseTimeoutMs = ERASE_TIMEOUT_MS } = options
     this.path = path
     this.#lock = lock
@@ -89,11 +90,16 @@ export class SqliteStore implements KeyStore, SealStore {
    * @throws {@link StoreOpenError} with one line for the operator; an existing store is unchanged then.
    */
   static open(path: string, options: SqliteStoreOptions = {}): SqliteStore {
+    return SqliteStore.openLocked(path, (real, lock) => new SqliteStore(real, lock, options))
+  }
+
+  /** @param make - its path has no symbolic links, and is that of an existing file. */
+  protected static openLocked<Store>(path: string, make: (path: string, lock: StoreLock) => Store): Store {
     const real = resolveStorePath(path)
     const lock = StoreLock.acquire(real)
     try {
       createPrivateFile(real)
-      return new SqliteStore(real, lock, options)
+      return make(real, lock)
     } catch (error) {
       lock.release()
       throw error
@@ -159,6 +165,11 @@ export class SqliteStore implements KeyStore, SealStore {
 
   isErasing(name: KeyName): boolean {
     return this.#attempt('delete key', () => this.#erasures.has(name))
+  }
+
+  /** Every name of which {@link SqliteStore.isErasing} is true. */
+  protected erasingNames(): KeyName[] {
+    return this.#attempt('delete key', () => this.#erasures.names())
   }
 
   finishErasure(name: KeyName): Promise<void> {

@@ -86,7 +86,7 @@ export function permissionWarnings(path: string): string[] {
 }
 
 /** A new file survives a power cut only once its directory has been written. */
-function syncDirectory(path: string): void {
+export function syncDirectory(path: string): void {
   if (process.platform === 'win32') return
   const directory = openSync(path, 'r')
   try {
@@ -96,10 +96,10 @@ function syncDirectory(path: string): void {
   }
 }
 
-function isCode(error: unknown, code: string): boolean {
+export function isCode(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code
 }
 
-function message(error: unknown): string {
+export function message(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }

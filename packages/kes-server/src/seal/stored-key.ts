@@ -9,7 +9,7 @@
  *                  3: Timestamp { 1: int64 seconds, 2: int32 nanos }
  *                  4: string created_by }
  *
- * The early form, read but never written, is JSON without an HMAC key:
+ * The early form is JSON without an HMAC key. The Go KES reads it and does not write it any more:
  *
  *     { "bytes": base64 (32), "algorithm": name, "created_at": RFC 3339, "created_by": text }
  *
@@ -19,7 +19,7 @@ import { decodeBase64, findIllegalBase64Offset } from '../encoding/base64.ts'
 import { bytesField, fieldsOf, parseJson, textField } from '../encoding/json-fields.ts'
 import { ProtobufError, ProtobufWriter, readProtobuf, readProtobufString } from '../encoding/protobuf.ts'
 import { canonicalTimestamp, formatTimestamp, parseTimestamp, YEAR_ONE } from '../encoding/timestamp.ts'
-import { type Algorithm, parseAlgorithm } from './algorithm.ts'
+import { type Algorithm, parseAlgorithm } from '../store/algorithm.ts'
 
 const KEY_BYTES = 32
 const TYPE_NUMBERS: Readonly<Record<Algorithm, number>> = { AES256: 1, ChaCha20: 2 }
@@ -62,6 +62,13 @@ export function encodeStoredKey(key: StoredKey): string {
   const text = encoded.toString('base64')
   for (const buffer of [secretKey, hmacKey, encoded]) buffer.fill(0)
   return text
+}
+
+/** The early form, in which alone a key without HMAC key can be kept. @throws {@link StoredKeyError} */
+export function encodeEarlyKey({ algorithm, secretKey, createdAt, createdBy }: StoredKey): string {
+  checkLength('secret key', secretKey)
+  const bytes = secretKey.toString('base64')
+  return JSON.stringify({ bytes, algorithm, created_at: createdAt, created_by: createdBy })
 }
 
 function encodeTimestamp(text: string): Buffer {

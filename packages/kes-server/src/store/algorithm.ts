@@ -1,5 +1,5 @@
 /** What a key encrypts with, and every name that KES has had for it. */
-import type { Algorithm } from '../store/key-store.ts'
+import type { Algorithm } from './key-store.ts'
 
 export type { Algorithm }
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { readVectors } from '../../../../test/read-vectors.ts'
 import { ProtobufWriter } from '../encoding/protobuf.ts'
 import { formatTimestamp } from '../encoding/timestamp.ts'
-import { HmacKey } from './hmac-key.ts'
+import { HmacKey } from '../keyring/hmac-key.ts'
 import { decodeStoredKey, encodeStoredKey, type StoredKey, StoredKeyError } from './stored-key.ts'
 
 interface Row {

@@ -1,0 +1,142 @@
+/**
+ * The store of the Go KES: a folder with a file for each key, in the clear. What KES has no place for (state, facts
+ * under a MAC, reserved names, journal, seal) stands in a SQLite store beside the folder.
+ *
+ * A key's record is split: its mark stands in the row, its value in the file. The file has its place before the row is
+ * committed, and loses it after the row's deletion is. So a crash leaves, at worst, a file without a row, which the
+ * next start takes over or removes (`keyring/adopt-files.ts`); never a row without the key's only copy.
+ */
+import { ErasePendingError, RecordDamagedError, type StoreAction } from '../errors.ts'
+import type { KeyName } from '../names.ts'
+import { KeyFolder } from './key-folder.ts'
+import type { KeyRow } from './key-store.ts'
+import { KEY_FILE_MARK_BYTES, type RecordForm } from './seal-store.ts'
+import { SqliteStore, type SqliteStoreOptions } from './sqlite-store.ts'
+import type { StoreLock } from './store-lock.ts'
+
+export class FsStore extends SqliteStore {
+  override readonly recordForm: RecordForm = 'kes'
+  readonly folder: KeyFolder
+  /** Keys whose files were placed by the transaction under way. */
+  #placed: KeyRow[] = []
+  #depth = 0
+
+  private constructor(folder: KeyFolder, path: string, lock: StoreLock, options: SqliteStoreOptions) {
+    super(path, lock, options)
+    this.folder = folder
+  }
+
+  /**
+   * Opens the folder, and the database beside it, for this process alone; makes what is missing.
+   *
+   * @param folderPath - as {@link KeyFolder.resolve} has returned it.
+   * @param databasePath - where the rest is kept.
+   * @throws {@link StoreLockedError}, {@link StoreOpenError}
+   */
+  static openFolder(folderPath: string, databasePath: string, options: SqliteStoreOptions = {}): FsStore {
+    return SqliteStore.openLocked(
+      databasePath,
+      (path, lock) => new FsStore(KeyFolder.open(folderPath), path, lock, options),
+    )
+  }
+
+  override read(name: KeyName): KeyRow | undefined {
+    const row = super.read(name)
+    if (row !== undefined) {
+      return { ...row, sealed: Buffer.concat([markOf(row.sealed), this.#readValue(name)]) }
+    }
+    if (!this.folder.has(name) || this.isErasing(name)) return undefined
+    const detail = `'${name}' is in the folder of keys, but no key of this store: the next start says why`
+    throw new RecordDamagedError('read key', { detail })
+  }
+
+  /** A key without its file can still be disabled and erased; the seal says no to the rest. */
+  #readValue(name: KeyName): Uint8Array {
+    try {
+      return this.folder.read(name)?.value ?? new Uint8Array()
+    } catch (error) {
+      if (error instanceof RecordDamagedError) return new Uint8Array()
+      throw error
+    }
+  }
+
+  override insert(row: KeyRow): void {
+    this.transaction(() => {
+      if (!super.has(row.name)) this.#removeErased(row.name)
+      super.insert({ ...row, sealed: markOf(row.sealed) })
+      this.folder.place(row.name, row.sealed.subarray(KEY_FILE_MARK_BYTES))
+      this.#placed.push(row)
+    }, 'create key')
+  }
+
+  /** As {@link insert}, for a key whose file is in the folder already. */
+  insertFound(row: KeyRow): void {
+    super.insert({ ...row, sealed: markOf(row.sealed) })
+  }
+
+  /** Never writes to the key's file, which holds nothing that changes in a key's life. */
+  override replace(row: KeyRow, expectedRevision: number): void {
+    super.replace({ ...row, sealed: markOf(row.sealed) }, expectedRevision)
+  }
+
+  override async finishErasure(name: KeyName): Promise<void> {
+    try {
+      this.#removeErased(name)
+    } catch (cause) {
+      throw new ErasePendingError({ detail: `the file of key '${name}' can not be removed`, cause })
+    }
+    await super.finishErasure(name)
+  }
+
+  override async purge(): Promise<boolean> {
+    for (const name of this.erasingNames()) this.#removeErased(name)
+    return super.purge()
+  }
+
+  /** A file under the name of an erased key is that key's: files of others are taken over, with a row, at the start. */
+  #removeErased(name: KeyName): void {
+    if (!super.has(name) && this.isErasing(name)) this.folder.remove(name)
+  }
+
+  override transaction<T>(body: () => T, action?: StoreAction): T {
+    const placedBefore = this.#placed.length
+    this.#depth += 1
+    try {
+      return super.transaction(() => {
+        const result = body()
+        if (this.#depth === 1 && this.#placed.length > 0) this.folder.sync()
+        return result
+      }, action)
+    } catch (error) {
+      for (const row of this.#placed.slice(placedBefore)) this.#unplace(row)
+      this.#placed.length = placedBefore
+      throw error
+    } finally {
+      this.#depth -= 1
+      if (this.#depth === 0) this.#placed = []
+    }
+  }
+
+  /** A commit that has failed may have happened all the same: then the file stays. */
+  #unplace({ name, keyId }: KeyRow): void {
+    let row: KeyRow | undefined
+    try {
+      row = super.read(name)
+    } catch {
+      return // Nobody knows: the next start finds the row, or takes the file over.
+    }
+    if (row === undefined || Buffer.compare(row.keyId, keyId) !== 0) this.folder.unplace(name)
+  }
+
+  override status(): void {
+    super.status()
+    this.folder.assertReachable()
+  }
+}
+
+/** A mark of another length is none: what follows it must not slip into the database. */
+function markOf(record: Uint8Array): Uint8Array {
+  return record.length >= KEY_FILE_MARK_BYTES
+    ? record.subarray(0, KEY_FILE_MARK_BYTES)
+    : new Uint8Array(KEY_FILE_MARK_BYTES)
+}
