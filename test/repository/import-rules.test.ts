@@ -121,6 +121,17 @@ test('the keys that open a store are known to the seal, the key ring and those w
   expect(shown(wrong)).toEqual([])
 })
 
+test("the client's exports are its folders that have an index, and itself", () => {
+  const { exports } = JSON.parse(readFileSync(join(ROOT, 'packages/kms-client/package.json'), 'utf8'))
+  const indexes = sourceFiles(CLIENT)
+    .filter((file) => file.endsWith('/index.ts'))
+    .map((file) => {
+      const folder = relative(CLIENT, dirname(file))
+      return [folder === '' ? '.' : `./${folder}`, `./${relative('packages/kms-client', file)}`]
+    })
+  expect(Object.fromEntries(indexes)).toEqual(exports)
+})
+
 test('the client knows nothing of the server', () => {
   const wrong = client.filter(
     ({ to }) => to.startsWith('packages/kes-server') || to === '@latchkey/kes-server',
