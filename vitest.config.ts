@@ -11,7 +11,7 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
-          include: ['test/**/*.test.ts'],
+          include: ['test/**/*.test.ts', 'examples/vitest/**/*.test.ts'],
           exclude: ['test/repository/**'],
           testTimeout: 60_000,
           hookTimeout: 120_000,

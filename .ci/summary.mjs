@@ -10,7 +10,8 @@ const report = JSON.parse(readFileSync(reportFile, 'utf8'))
 
 /** The part of the product that a test file belongs to, by where it stands. */
 function partOf(file) {
-  if (/\/packages\/kms-client\/|\/test\/kms-client\//.test(file)) return 'client'
+  if (/\/packages\/kms-client\/|\/test\/kms-client\/|\/test\/testing\/|\/examples\//.test(file))
+    return 'client'
   return 'server'
 }
 

@@ -6,7 +6,12 @@ import { execFile, spawnSync } from 'node:child_process'
 import { test } from 'vitest'
 
 /** How each program is asked for its version. */
-const VERSION_ARGUMENTS = { go: ['version'], curl: ['--version'], openssl: ['version'] } as const
+const VERSION_ARGUMENTS = {
+  go: ['version'],
+  curl: ['--version'],
+  openssl: ['version'],
+  python3: ['--version'],
+} as const
 
 export type Peer = keyof typeof VERSION_ARGUMENTS
 
@@ -19,8 +24,13 @@ export function isPresent(peer: Peer): boolean {
 }
 
 /** A test that needs this program, or these. */
-export function peerTest(peers: Peer | readonly Peer[], title: string, run: () => Promise<void>): void {
-  test(title, async ({ skip }) => {
+export function peerTest(
+  peers: Peer | readonly Peer[],
+  title: string,
+  run: () => Promise<void>,
+  timeoutMs?: number,
+): void {
+  test(title, { ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }) }, async ({ skip }) => {
     const missing = [peers].flat().filter((peer) => !isPresent(peer))
     if (missing.length === 0) return run()
     const reason = `not on this machine: ${missing.join(', ')}`

@@ -7,6 +7,7 @@ import type { Config } from './config/config.ts'
 import { INFO } from './config/log-level.ts'
 import { openCore } from './core.ts'
 import { type App, createApp } from './http/app.ts'
+import type { Intercept } from './http/interception.ts'
 import type { Clocks } from './keyring/deletion-clock.ts'
 import { createLogger, ErrorLog } from './log/error-log.ts'
 import { Metrics } from './metrics/metrics.ts'
@@ -30,6 +31,8 @@ export interface ServerOptions {
   readonly auditOutput: DestinationStream
   /** By which scheduled deletions become due. Default: the system's. */
   readonly clocks?: Clocks
+  /** Stands before every request. No config reaches it: it is for programs that embed the server. */
+  readonly intercept?: Intercept
 }
 
 export interface KesServer {
@@ -41,6 +44,8 @@ export interface KesServer {
   readonly storeLabel: string
   /** Tells the operator, in the error log. */
   readonly warn: (message: string) => void
+  /** Shows another certificate to all who connect from now on. */
+  readonly replaceCredentials: (credentials: Pick<TlsCredentials, 'keyPem' | 'certPem'>) => void
   /** Refuses new requests, waits for those that run, closes the store. */
   readonly stop: () => Promise<void>
 }
@@ -55,6 +60,7 @@ export async function startServer({
   errorOutput,
   auditOutput,
   clocks,
+  intercept,
 }: ServerOptions): Promise<KesServer> {
   const metrics = new Metrics()
   const { errorLevel, auditLevel } = config.log
@@ -64,7 +70,7 @@ export async function startServer({
   const core = openCore({ config, hub: new SingleProcess(metrics), metrics, errorLog, clocks })
   let app: App | undefined
   try {
-    app = await createApp({ services: core.services, auditLog, errorLog, listener })
+    app = await createApp({ services: core.services, auditLog, errorLog, listener, intercept })
     await listen(app, config)
   } catch (error) {
     app?.close()
@@ -91,6 +97,7 @@ export async function startServer({
     url: `https://${formatAddress({ host: reachableHost(address.address), port: address.port })}`,
     storeLabel: core.storeLabel,
     warn: (message) => errorLog.warn(message),
+    replaceCredentials: running.listener.replaceCredentials,
     stop: () => {
       stopping ??= stop()
       return stopping

@@ -13,6 +13,7 @@ import { addMetricCommand } from './metric-command.ts'
 import { Exit, printError } from './outcome.ts'
 import { addPolicyCommands } from './policy-commands.ts'
 import { addReceiptCommand } from './receipt-command.ts'
+import { addSandboxCommand } from './sandbox-command.ts'
 import { addServerCommand } from './server-command.ts'
 import { addStatusCommand } from './status-command.ts'
 import { addUpdateCommand } from './update-command.ts'
@@ -49,6 +50,7 @@ function buildProgram(io: Io): KesCommand {
     })
     .addHelpText('after', ENVIRONMENT_HELP)
   addServerCommand(program, io)
+  addSandboxCommand(program, io)
   addConfigCommand(program, io)
   addListCommand(program, io)
   addKeyCommands(program, io)

@@ -3,6 +3,7 @@ import { Option } from 'commander'
 import { ConfigError, placesOf } from '../config/problem.ts'
 import type { KesCommand } from './command.ts'
 import type { Io } from './io.ts'
+import { explainListening } from './listen-error.ts'
 import { CliError, Exit } from './outcome.ts'
 
 interface ServerFlags {
@@ -61,24 +62,6 @@ async function run({ addr, config, dev = false, strict = false }: ServerFlags): 
       : await runConfiguredServer(config ?? '', undefined, { addr, strict })
   } catch (error) {
     if (error instanceof ConfigError) throw new CliError(error.message, placesOf(error))
-    throw explainListening(error)
+    throw explainListening(error, '--addr')
   }
-}
-
-/** Node's words for an address that can't be had, turned into KES's. */
-function explainListening(error: unknown): unknown {
-  const { code, syscall, address, port } = error as NodeJS.ErrnoException & {
-    address?: string
-    port?: number
-  }
-  if (syscall !== 'listen') return error
-  const reasons: Record<string, string> = {
-    EADDRINUSE: 'bind: address already in use',
-    EACCES: 'bind: permission denied',
-    EADDRNOTAVAIL: 'bind: cannot assign requested address',
-  }
-  const host = address?.includes(':') ? `[${address}]` : address
-  const hints =
-    code === 'EADDRINUSE' ? ['another server listens there; choose another address with --addr'] : []
-  return new CliError(`listen tcp ${host}:${port}: ${reasons[code ?? ''] ?? String(code)}`, hints)
 }

@@ -19,6 +19,7 @@ import {
 import type { ErrorLog, LoggedRequest } from '../log/error-log.ts'
 import { Http2Request } from '../tls/http2-exchange.ts'
 import { createListener, type Listener, type ListenerOptions, type Peer, peerOf } from '../tls/listener.ts'
+import { type Intercept, intercepted } from './interception.ts'
 import { errorReply } from './json-reply.ts'
 import { OpenExchanges } from './open-exchanges.ts'
 import { cleanPath, decodePath, normalizeTarget, queryOf, rawPathOf } from './path.ts'
@@ -30,6 +31,7 @@ export interface AppOptions {
   readonly auditLog: AuditLog
   readonly errorLog: ErrorLog
   readonly listener: Omit<ListenerOptions, 'onNotice'>
+  readonly intercept?: Intercept | undefined
 }
 
 export interface App {
@@ -78,6 +80,7 @@ export async function createApp({
   auditLog,
   errorLog,
   listener: options,
+  intercept,
 }: AppOptions): Promise<App> {
   const exchanges = new OpenExchanges<Exchange>((exchange) => {
     if (exchange.isReplied) {
@@ -96,7 +99,10 @@ export async function createApp({
     rewriteUrl: ({ url = '' }) => normalizeTarget(url),
     routerOptions: { caseSensitive: true, ignoreTrailingSlash: false, maxParamLength: 16_384 },
     serverFactory(handler) {
-      listener = createListener({ ...options, onNotice: (message) => errorLog.info(message) }, handler)
+      listener = createListener(
+        { ...options, onNotice: (message) => errorLog.info(message) },
+        intercept === undefined ? handler : intercepted(handler, intercept),
+      )
       return listener.server
     },
     clientErrorHandler: refuseUnreadable,

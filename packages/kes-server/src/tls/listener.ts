@@ -55,7 +55,7 @@ export interface Peer {
 }
 
 export interface ListenerOptions {
-  readonly credentials: TlsCredentials
+  readonly credentials: Pick<TlsCredentials, 'keyPem' | 'certPem'>
   readonly clientCertificates: ClientCertificateMode
   readonly onNotice: (message: string) => void
 }
@@ -76,6 +76,8 @@ export function peerOf(socket: object): Peer {
 
 export interface Listener {
   readonly server: Server
+  /** For the connections that come from now on. */
+  readonly replaceCredentials: (credentials: Pick<TlsCredentials, 'keyPem' | 'certPem'>) => void
   /** Refuses new connections and requests; connections close once their requests have ended. */
   readonly stopAccepting: () => void
   /** Closes whatever is still open. */
@@ -89,12 +91,6 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
   const server = createServer(
     {
       ...contextOptions(options),
-      minVersion: 'TLSv1.2',
-      ciphers: CIPHERS,
-      honorCipherOrder: true,
-      // Who a client is, is asked once a connection, and of every connection: a resumed session would carry over who
-      // the client was when it began, and tickets cost a seventh of a handshake.
-      secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_TICKET,
       ALPNProtocols: ['h2', 'http/1.1'],
       requestCert: true,
       // Decided below, so that a certificate that nobody verifies may be expired or self-signed.
@@ -133,6 +129,9 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
 
   return {
     server,
+    replaceCredentials(credentials) {
+      server.setSecureContext(contextOptions({ ...options, credentials }))
+    },
     stopAccepting() {
       server.close()
       server.closeIdleConnections()
@@ -151,7 +150,13 @@ function contextOptions(options: Pick<ListenerOptions, 'credentials' | 'clientCe
     key: options.credentials.keyPem,
     cert: options.credentials.certPem,
     ca: isVerified ? [...getCACertificates('system'), ...cas] : [],
-  }
+    minVersion: 'TLSv1.2',
+    ciphers: CIPHERS,
+    honorCipherOrder: true,
+    // Who a client is, is asked once a connection, and of every connection: a resumed session would carry over who
+    // the client was when it began, and tickets cost a seventh of a handshake.
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_TICKET,
+  } as const
 }
 
 /** Why this connection must end before its first request, or undefined. */
