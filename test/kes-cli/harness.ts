@@ -262,6 +262,20 @@ export class FakeKes implements Client {
     yield* [ADMIN, IDENTITY]
   }
 
+  async *watchKeys(
+    prefix = '',
+    { onOpen }: { onOpen?: (() => void) | undefined } = {},
+  ): ReturnType<Client['watchKeys']> {
+    this.calls.push(`watch ${prefix}`)
+    onOpen?.()
+    yield { event: 'snapshot', name: 'a', state: 'enabled', epoch: 2 }
+    yield { event: 'snapshot', name: 'b', state: 'damaged' }
+    yield { event: 'snapshot-end', epoch: 4 }
+    const change = { event: 'change', name: 'a', time: CREATED_AT } as const
+    yield { ...change, action: 'schedule', state: 'pending', epoch: 5, deletionAt: DELETION_AT }
+    yield { ...change, action: 'erase', state: 'erased', epoch: 6 }
+  }
+
   async *auditLog({ onOpen }: { onOpen?: (() => void) | undefined } = {}) {
     onOpen?.()
     const { ip, path } = { ip: '127.0.0.1', path: '/v1/key/create/my-key' }

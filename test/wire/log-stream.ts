@@ -1,4 +1,4 @@
-/** A reader of a live log, over either version of HTTP. */
+/** A reader of a live log, or of another stream of lines, over either version of HTTP. */
 import { connect } from 'node:http2'
 import { Agent, get } from 'node:https'
 import type { Readable } from 'node:stream'
@@ -24,19 +24,31 @@ interface Opened {
   readonly close: () => void
 }
 
-/**
- * Resolves when the headers have come.
- *
- * @param isReading - false: takes nothing off the connection after the headers.
- */
-export async function openLog(
+interface ReaderOptions {
+  readonly as?: Credentials
+  /** False: takes nothing off the connection after the headers. */
+  readonly isReading?: boolean
+}
+
+/** Resolves when the headers have come. */
+export function openLog(
   server: TestServer,
   log: 'audit' | 'error',
   protocol: Protocol,
-  { as = server.admin, isReading = true }: { as?: Credentials; isReading?: boolean } = {},
+  options: ReaderOptions = {},
+): Promise<LogReader> {
+  return openLines(server, `/v1/log/${log}`, protocol, options)
+}
+
+/** As {@link openLog}, for any path. */
+export async function openLines(
+  server: TestServer,
+  path: string,
+  protocol: Protocol,
+  { as = server.admin, isReading = true }: ReaderOptions = {},
 ): Promise<LogReader> {
   const open = protocol === 'h2' ? openHttp2 : openHttp1
-  const { status, headers, stream, close } = await open(server, `/v1/log/${log}`, as)
+  const { status, headers, stream, close } = await open(server, path, as)
   const chunks: Buffer[] = []
   let hasClosed = false
   stream.on('close', () => {

@@ -83,7 +83,7 @@ export async function startServer({
 
   async function stop(): Promise<void> {
     running.refuseRequests()
-    running.closeLogStreams()
+    running.closeStreams()
     running.listener.stopAccepting()
     await until(() => running.pendingRequests() === 0, STOP_TIMEOUT_MS)
     running.listener.destroyConnections()

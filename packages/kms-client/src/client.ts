@@ -2,7 +2,7 @@
 import { KesApiError } from './api-error.ts'
 import { ApiKey } from './api-key.ts'
 import { encodeBase64 } from './base64.ts'
-import { KesClientError, KesProtocolError } from './errors.ts'
+import { KesClientError, KesConnectionError, KesProtocolError, KesTimeoutError } from './errors.ts'
 import {
   decodeJournalEntries,
   decodeJournalHead,
@@ -14,6 +14,7 @@ import {
   type JournalPage,
   type SignedJournalEntry,
 } from './journal.ts'
+import { decodeKeyEvent, type KeyEvent } from './key-watch.ts'
 import { decodeMetrics, type KesMetrics } from './metrics.ts'
 import { checkName, checkPattern, listArgument } from './names.ts'
 import { readLines } from './ndjson.ts'
@@ -63,6 +64,8 @@ const RETRY_DELAY_MS = 250
 const ATTEMPT_TIMEOUT_MS = 2_000
 const LOOK_TIMEOUT_MS = 5_000
 const LOG_LINE_BYTES_MAX = 1024 * 1024
+/** Of a watch, which has a sign of life each 5 s. */
+const SILENCE_MS_MAX = 20_000
 
 export interface KesClientOptions {
   /**
@@ -108,6 +111,11 @@ export interface CallOptions {
   /** Ends the call, which then throws the signal's reason. The server may act on it nevertheless. */
   readonly signal?: AbortSignal | undefined
   readonly timeoutMs?: number | undefined
+}
+
+export interface WatchOptions extends LogOptions {
+  /** How long the server may say nothing before the connection counts as dead. Default: 20 s. */
+  readonly silenceMsMax?: number | undefined
 }
 
 export interface LogOptions extends Pick<CallOptions, 'signal'> {
@@ -327,6 +335,24 @@ export class KesClient implements AsyncDisposable {
   }
 
   /**
+   * All keys that start with the prefix, as they are, and then every change of one, as it happens, until the loop is left,
+   * or `signal` or close() ends it. One connection: when it breaks, begin anew.
+   *
+   *     for await (const event of client.watchKeys('invoices-')) {
+   *       if (event.event !== 'snapshot-end') states.set(event.name, event.state)
+   *     }
+   *
+   * Until the event `snapshot-end` a key may be named more than once, the last time as it is; from then on each change
+   * comes once, in order.
+   *
+   * @throws {@link KesConnectionError}, {@link KesTimeoutError} if the server falls silent, and on a Go KES
+   *   {@link NotFoundError}
+   */
+  watchKeys(prefix = '', options?: WatchOptions): AsyncIterable<KeyEvent> {
+    return this.#watch(`/v1/key/watch/${encodeURIComponent(listArgument(prefix))}`, options)
+  }
+
+  /**
    * A new data key.
    *
    * @param context - is authenticated, not stored: {@link decrypt} must present the same bytes.
@@ -487,6 +513,34 @@ export class KesClient implements AsyncDisposable {
       if (page.continueAt <= after)
         throw new KesProtocolError(`the server's reply to ${path} continues where it began`)
       after = page.continueAt
+    }
+  }
+
+  async *#watch(path: string, options: WatchOptions = {}): AsyncGenerator<KeyEvent> {
+    const { signal, onOpen, silenceMsMax = SILENCE_MS_MAX } = options
+    const silence = new AbortController()
+    const stream = await this.#transport.stream({
+      method: 'GET',
+      path,
+      signal: AbortSignal.any([silence.signal, ...(signal === undefined ? [] : [signal])]),
+      isRepeatable: true,
+    })
+    onOpen?.()
+    const { endpoint } = stream
+    // It runs only while a line is waited for, not while the caller is busy with the last one.
+    const listen = () =>
+      setTimeout(() => silence.abort(new KesTimeoutError(endpoint, silenceMsMax)), silenceMsMax)
+    let timer = listen()
+    try {
+      for await (const line of readLines(stream.chunks, LOG_LINE_BYTES_MAX)) {
+        clearTimeout(timer)
+        const event = decodeKeyEvent(path, line)
+        if (event !== undefined) yield event
+        timer = listen()
+      }
+      throw new KesConnectionError(endpoint, 'the server ended the stream')
+    } finally {
+      clearTimeout(timer)
     }
   }
 

@@ -39,10 +39,12 @@ export {
   KesClient,
   type KesClientOptions,
   type LogOptions,
+  type WatchOptions,
 } from './client.ts'
 export { KesClientError, KesConnectionError, KesProtocolError, KesTimeoutError } from './errors.ts'
 export { identityOfCertificate, identityOfPublicKey } from './identity.ts'
 export type { ErasureReceipt, JournalEntry, JournalHead, SignedJournalEntry } from './journal.ts'
+export type { KeyChange, KeyEvent, SnapshotEnd, WatchedKey } from './key-watch.ts'
 export type { KesMetrics, MetricFamily, MetricSample } from './metrics.ts'
 export type {
   Api,

@@ -5,7 +5,15 @@ import {
   NotAllowedError,
 } from '@latchkey/kms-client'
 import { describe, expect, test } from 'vitest'
-import { ADMIN, DELETION_AT, FakeKes, IDENTITY, key, runKes } from '../../../../test/kes-cli/harness.ts'
+import {
+  ADMIN,
+  CREATED_AT,
+  DELETION_AT,
+  FakeKes,
+  IDENTITY,
+  key,
+  runKes,
+} from '../../../../test/kes-cli/harness.ts'
 
 const NOT_ALLOWED = 'not authorized: insufficient permissions'
 const THIRTY_TWO_BYTES = Buffer.alloc(32, 7).toString('base64')
@@ -137,6 +145,47 @@ describe('a scheduled deletion', () => {
     const { stdout, stderr } = await runKes('key disable --all', { kes: waiting() })
     expect(stdout).toBe('1 of 2 keys disabled\n')
     expect(stderr).toBe('Hint: 1 of them are pending deletion, and stay so: they can not be used anyway.\n')
+  })
+})
+
+describe('watch', () => {
+  test('prints the keys as they are, and then each change', async () => {
+    const kes = new FakeKes()
+    expect((await runKes('key watch a*', { kes })).stdout).toBe(
+      [
+        'Time (UTC)            Change     State              Key',
+        '                                 enabled            a',
+        '                                 damaged            b',
+        '2026-11-24 01:50:57   schedule   pending deletion   a   until 2026-12-01 01:50:57',
+        '2026-11-24 01:50:57   erase      erased             a',
+        '',
+      ].join('\n'),
+    )
+    expect(kes.calls).toEqual(['watch a*'])
+  })
+
+  test('--json is a line for each event, as the server sends it', async () => {
+    const { stdout } = await runKes('key watch --json')
+    expect(
+      stdout
+        .split('\n')
+        .slice(0, -1)
+        .map((line) => JSON.parse(line)),
+    ).toEqual([
+      { event: 'snapshot', name: 'a', state: 'enabled', epoch: 2 },
+      { event: 'snapshot', name: 'b', state: 'damaged' },
+      { event: 'snapshot-end', epoch: 4 },
+      {
+        event: 'change',
+        name: 'a',
+        time: CREATED_AT,
+        action: 'schedule',
+        state: 'pending',
+        epoch: 5,
+        deletion_at: DELETION_AT,
+      },
+      { event: 'change', name: 'a', time: CREATED_AT, action: 'erase', state: 'erased', epoch: 6 },
+    ])
   })
 })
 

@@ -8,6 +8,7 @@ import { addKeyAdoptCommand } from './key-adopt-command.ts'
 import { addKeyHistoryCommand } from './key-history-command.ts'
 import { addKeyInfoCommands } from './key-info-commands.ts'
 import { addKeyUseCommands } from './key-use-commands.ts'
+import { addKeyWatchCommand } from './key-watch-command.ts'
 import { CliError } from './outcome.ts'
 import { paint } from './paint.ts'
 import type { Servers } from './servers.ts'
@@ -19,6 +20,7 @@ export function addKeyCommands(program: KesCommand, io: Io): void {
   addImport(group, io)
   addKeyInfoCommands(group, io)
   addKeyHistoryCommand(group, io)
+  addKeyWatchCommand(group, io)
   addRemove(group, io)
   addCancelDeletion(group, io)
   addSwitch(group, io, 'disable')

@@ -3,17 +3,13 @@ import type { DamagedKeyInfo, KeyInfo } from '@latchkey/kms-client'
 import type { ClientFlags, KesCommand, OutputFlags } from './command.ts'
 import { formatTable, formatUtcTime } from './format.ts'
 import { type Io, printJson } from './io.ts'
+import { paintState, shownState } from './key-state.ts'
 import { collect, printNames } from './name-list.ts'
-import { paint, type Style } from './paint.ts'
+import { paint } from './paint.ts'
 import { withServers } from './with-servers.ts'
 
 const DEFAULT_ALGORITHM = 'AES256'
 const LABEL_COLUMNS = 12
-const STATE_STYLES: ReadonlyMap<string, Style> = new Map([
-  ['enabled', 'green'],
-  ['disabled', 'yellow'],
-  ['pending deletion', 'red'],
-])
 
 export function addKeyInfoCommands(group: KesCommand, io: Io): void {
   addInfo(group, io)
@@ -43,7 +39,7 @@ function addInfo(group: KesCommand, io: Io): void {
       ['Algorithm', key.algorithm],
       ['Date', formatUtcTime(key.createdAt)],
       ...(key.createdBy === undefined ? [] : [['Owner', key.createdBy]]),
-      ...(isEnabled(key) ? [] : [['State', shownState(key)]]),
+      ...(isEnabled(key) ? [] : [['State', shownState(stateOf(key))]]),
       ...(key.deletionAt === undefined ? [] : [['Deletion', formatUtcTime(key.deletionAt)]]),
     ].map(([label = '', value]) => {
       return `${paint('bold', label.padEnd(LABEL_COLUMNS), io.stdout, io.env, flags.color)}${value}`
@@ -91,7 +87,7 @@ function printDetails(io: Io, keys: readonly (KeyInfo | DamagedKeyInfo)[], { col
       ? [key.name, key.state]
       : [
           key.name,
-          shownState(key),
+          shownState(stateOf(key)),
           key.algorithm,
           formatUtcTime(key.createdAt),
           ...(hasDeletions ? [key.deletionAt === undefined ? '' : formatUtcTime(key.deletionAt)] : []),
@@ -103,8 +99,7 @@ function printDetails(io: Io, keys: readonly (KeyInfo | DamagedKeyInfo)[], { col
   const painted = lines.map((line, index) => {
     const [name = '', state = ''] = rows[index] ?? []
     const start = line.indexOf(state, name.length)
-    const shown = paint(STATE_STYLES.get(state) ?? 'red', state, io.stdout, io.env, color)
-    return line.slice(0, start) + shown + line.slice(start + state.length)
+    return line.slice(0, start) + paintState(io, state, color) + line.slice(start + state.length)
   })
   io.stdout.write(`${[paint('bold', header, io.stdout, io.env, color), ...painted].join('\n')}\n`)
 }
@@ -143,11 +138,6 @@ function isDamaged(key: KeyInfo | DamagedKeyInfo): key is DamagedKeyInfo {
 /** A Go KES knows no states: all its keys are enabled. */
 function stateOf({ state }: KeyInfo): string {
   return state ?? 'enabled'
-}
-
-function shownState(key: KeyInfo): string {
-  const state = stateOf(key)
-  return state === 'pending' ? 'pending deletion' : state
 }
 
 function isEnabled(key: KeyInfo): boolean {

@@ -5,6 +5,7 @@ import { formatClock, formatLatency } from './format.ts'
 import { type Io, printJson } from './io.ts'
 import { CliError } from './outcome.ts'
 import { paint } from './paint.ts'
+import { untilInterrupted } from './until-interrupted.ts'
 import { withServers } from './with-servers.ts'
 
 const COLUMNS = [8, 6, 20, 15, 30] as const
@@ -59,15 +60,6 @@ function printErrorLog(io: Io, flags: LogFlags): Promise<void> {
       }),
     ),
   )
-}
-
-/** To be interrupted is the usual end of a log. */
-async function untilInterrupted({ interruption }: Io, print: () => Promise<void>): Promise<void> {
-  try {
-    await print()
-  } catch (error) {
-    if (!interruption.aborted) throw error
-  }
 }
 
 function auditRow(io: Io, event: AuditEvent): string {

@@ -16,7 +16,10 @@ import {
   RequestTimeoutError,
   ShuttingDownError,
 } from '../errors.ts'
+import type { LogStream } from '../log/broadcast.ts'
 import type { ErrorLog, LoggedRequest } from '../log/error-log.ts'
+import { parseListPrefix } from '../names.ts'
+import { KeyWatch } from '../operations/watch-keys.ts'
 import { Http2Request } from '../tls/http2-exchange.ts'
 import { createListener, type Listener, type ListenerOptions, type Peer, peerOf } from '../tls/listener.ts'
 import { type Intercept, intercepted } from './interception.ts'
@@ -40,8 +43,8 @@ export interface App {
   readonly pendingRequests: () => number
   /** New requests are answered 503 from now on. */
   readonly refuseRequests: () => void
-  /** Ends the live logs, which would never end by themselves. */
-  readonly closeLogStreams: () => void
+  /** Ends what would never end by itself. */
+  readonly closeStreams: () => void
   readonly close: () => void
 }
 
@@ -90,6 +93,10 @@ export async function createApp({
     refuse(exchange, new RequestTimeoutError())
     exchange.expiresMs = performance.now() + UNROUTED_TIMEOUT_MS // For the client to read its reply.
   })
+  const watch = new KeyWatch(services.ring, services.journal, (error) =>
+    errorLog.error(`a watch of keys was cut: ${error instanceof Error ? error.message : String(error)}`),
+  )
+  services.hub.onChange(() => watch.wake())
   let isRefusing = false
   let listener: Listener | undefined
 
@@ -203,8 +210,8 @@ export async function createApp({
   }
 
   function serve(exchange: Exchange, api: Api): void {
-    if (api.log !== undefined) {
-      streamLog(exchange, api)
+    if (api.stream !== undefined) {
+      openStream(exchange, api)
       return
     }
     exchange.expiresMs = exchange.startedMs + timeoutOf(api, services.overrides)
@@ -216,22 +223,25 @@ export async function createApp({
   function answer(exchange: Exchange, api: Api, body: Buffer | undefined): void {
     if (exchange.isReplied) return
     try {
-      const { raw, headers, path, peer } = exchange
-      const query = queryOf(raw.url ?? '')
-      const call: Call = {
-        argument: path.slice(api.path.length),
-        query: query === '' ? EMPTY_QUERY : new URLSearchParams(query),
-        accept: headers.accept ?? '',
-        body,
-        identity: peer.identity,
-        ip: peer.ip,
-      }
+      const call = callOf(exchange, api, body)
       const result =
         api.change === undefined ? api.run(services, call) : services.hub.change(services, api, call)
       if (result instanceof Promise) awaitReply(exchange, result)
       else succeed(exchange, result)
     } catch (error) {
       refuse(exchange, error)
+    }
+  }
+
+  function callOf({ raw, headers, path, peer }: Exchange, api: Api, body: Buffer | undefined): Call {
+    const query = queryOf(raw.url ?? '')
+    return {
+      argument: path.slice(api.path.length),
+      query: query === '' ? EMPTY_QUERY : new URLSearchParams(query),
+      accept: headers.accept ?? '',
+      body,
+      identity: peer.identity,
+      ip: peer.ip,
     }
   }
 
@@ -306,31 +316,41 @@ export async function createApp({
     abandonBody(raw)
   }
 
-  function streamLog(exchange: Exchange, api: Api): void {
-    const { reply } = exchange
-    exchange.expiresMs = Number.POSITIVE_INFINITY
-    const opened = api.run(services, {
-      ...NO_CALL,
-      identity: exchange.peer.identity,
-      ip: exchange.peer.ip,
-    })
+  function openStream(exchange: Exchange, api: Api): void {
+    const { reply, raw } = exchange
+    const call = callOf(exchange, api, undefined)
+    const opened = api.run(services, call)
     assert(!(opened instanceof Promise))
-    const { stream } = api.log === 'audit' ? auditLog : errorLog
+    exchange.expiresMs = Number.POSITIVE_INFINITY
+    const source = sourceOf(exchange, api, call)
     const begin = () => {
       if (reply.raw.destroyed) return
       settle(exchange, 200, opened.audit)
       reply.hijack()
       reply.raw.writeHead(200, { 'content-type': 'application/x-ndjson' })
-      if (!(exchange.raw instanceof Http2Request)) {
+      if (!(raw instanceof Http2Request)) {
         reply.raw.flushHeaders()
-        exchange.raw.socket.setTimeout(0)
+        raw.socket.setTimeout(0)
       }
-      stream.add(exchange.raw instanceof Http2Request ? exchange.raw.stream : reply.raw)
+      source.add(raw instanceof Http2Request ? raw.stream : reply.raw)
     }
-    stream
+    source
       .open()
       .then(begin)
       .catch((error) => refuse(exchange, error))
+  }
+
+  /** Where the lines of a stream come from. */
+  function sourceOf(exchange: Exchange, api: Api, call: Call): Pick<LogStream, 'open' | 'add'> {
+    if (api.stream === 'audit') return auditLog.stream
+    if (api.stream === 'error') return errorLog.stream
+    const mayGoOn = () =>
+      services.overrides.get(api.path)?.skipAuth === true ||
+      services.policies.isAllowed(call.identity, exchange.path)
+    return {
+      open: () => Promise.resolve(),
+      add: (reader) => watch.add(reader, { prefix: parseListPrefix(call.argument), mayGoOn }),
+    }
   }
 
   /** Counts and audits a request, just before its reply goes out. */
@@ -361,7 +381,8 @@ export async function createApp({
     refuseRequests() {
       isRefusing = true
     },
-    closeLogStreams() {
+    closeStreams() {
+      watch.close()
       auditLog.stream.close()
       errorLog.stream.close()
     },
@@ -373,15 +394,6 @@ export async function createApp({
 
 function isPathOf(api: Api, path: string): boolean {
   return api.path.endsWith('/') ? path.startsWith(api.path) : path === api.path
-}
-
-const NO_CALL: Call = {
-  argument: '',
-  query: EMPTY_QUERY,
-  accept: '',
-  body: undefined,
-  identity: undefined,
-  ip: '',
 }
 
 function loggedRequest({ raw, path, peer }: Exchange): LoggedRequest {

@@ -91,8 +91,8 @@ export interface Api {
   readonly timeoutMs: number
   readonly access: Access
   readonly isCounted: boolean
-  /** A live log instead of a reply. */
-  readonly log?: LogName
+  /** A stream that goes on instead of a reply: a live log, or the changes of keys. */
+  readonly stream?: LogName | 'keys'
   /**
    * Set for what changes the store: it runs in the process that writes, and what restricts the use of keys is
    * answered when it holds in every process.
@@ -236,6 +236,16 @@ export const APIS: readonly Api[] = [
     },
   }),
   get({
+    path: '/v1/key/watch/',
+    timeoutMs: 0,
+    isCounted: false,
+    stream: 'keys',
+    run(_, { argument }) {
+      parseListPrefix(argument)
+      return empty('watch of secret keys opened')
+    },
+  }),
+  get({
     path: '/v1/key/history/',
     run({ ring }, { argument, query }) {
       const name = parseKeyName(argument)
@@ -334,14 +344,14 @@ export const APIS: readonly Api[] = [
     path: '/v1/log/error',
     timeoutMs: 0,
     isCounted: false,
-    log: 'error',
+    stream: 'error',
     run: () => empty('error log opened'),
   }),
   get({
     path: '/v1/log/audit',
     timeoutMs: 0,
     isCounted: false,
-    log: 'audit',
+    stream: 'audit',
     run: () => empty('audit log opened'),
   }),
 ]

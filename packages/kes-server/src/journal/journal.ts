@@ -136,6 +136,15 @@ export class Journal {
     return this.#store.readEntries(after, limit)
   }
 
+  /** As {@link Journal.read}, decoded; `entry` is undefined where it can't be read, or was filed under another name. */
+  changes(after: number, limit: number): { number: number; name: string; entry: Entry | undefined }[] {
+    return this.#store.readEntries(after, limit).map((stored) => {
+      const entry = readEntry(stored)
+      const { number, name } = stored
+      return { number, name, entry: entry?.name === name ? entry : undefined }
+    })
+  }
+
   #isSigned({ entry, signature }: StoredEntry): boolean {
     return isSignedBy(this.publicKey, { bytes: entry, signature })
   }

@@ -52,6 +52,8 @@ export interface KeyDescription {
   readonly changedBy: string
   /** RFC 3339; of a key that is pending deletion. */
   readonly deletionAt?: string
+  /** Number of the last journal entry about the key. */
+  readonly epoch: number
 }
 
 /** A key whose record can't be trusted; it answers errors, and can be disabled and erased. */
@@ -564,7 +566,8 @@ function damaged(name: KeyName, why: string): RecordDamagedError {
 function describeRow(row: KeyRow): KeyDescription {
   const { name, algorithm, createdAt, createdBy, state, revision, changedAt, changedBy, deletion } = row
   const deletionAt = deletion === undefined ? {} : { deletionAt: formatMilliseconds(deletion.atMs) }
-  return { name, algorithm, createdAt, createdBy, state, revision, changedAt, changedBy, ...deletionAt }
+  const last = { changedAt, changedBy, epoch: row.journalEntry }
+  return { name, algorithm, createdAt, createdBy, state, revision, ...last, ...deletionAt }
 }
 
 function wipe(material: KeyMaterial): void {

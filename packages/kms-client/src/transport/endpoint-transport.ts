@@ -68,7 +68,8 @@ export class EndpointTransport {
     try {
       const reply = await this.#follow(request, exchange.signal)
       exchange.stopTimer()
-      return { contentType: contentTypeOf(reply), chunks: this.#chunksOf(reply, exchange) }
+      const chunks = this.#chunksOf(reply, exchange)
+      return { endpoint: this.origin, contentType: contentTypeOf(reply), chunks }
     } catch (error) {
       this.#end(exchange)
       throw this.#explain(error, exchange.signal)

@@ -20,6 +20,8 @@ export interface TransportReply {
 }
 
 export interface TransportStream {
+  /** Of the server that sends it: `https://host:port`. */
+  readonly endpoint: string
   readonly contentType: string | undefined
   /** Without a limit. Leaving the iteration ends the exchange. */
   readonly chunks: AsyncIterable<Buffer>
