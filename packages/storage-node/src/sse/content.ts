@@ -1,0 +1,111 @@
+/** Content of objects, encrypted and decrypted: in one piece under the object's key, in parts under a key each. */
+import type { KeyObject } from 'node:crypto'
+import { DareDecryptor } from '../dare/decrypt.ts'
+import { encryptStream } from '../dare/encrypt.ts'
+import { DareError } from '../dare/errors.ts'
+import { plainSize } from '../dare/format.ts'
+import { sealedRange } from '../dare/range.ts'
+import { ObjectTamperedError } from './errors.ts'
+import { isMultipart, type Metadata } from './metadata.ts'
+import type { ObjectKey } from './object-key.ts'
+
+/** A part as it is stored; an object that came in one piece has one. */
+export interface ContentPart {
+  readonly number: number
+  /** Of the plaintext. */
+  readonly size: number
+  readonly storedBytes: number
+}
+
+/** Where stored bytes come from. */
+export interface ContentSource {
+  readonly record: { readonly parts: readonly ContentPart[]; readonly internal: Metadata }
+  /** @param part - its index in `record.parts`. */
+  read(part: number, offset: number, length: number): AsyncIterable<Uint8Array>
+}
+
+/** A range of the plaintext. */
+export interface Range {
+  readonly offset: number
+  readonly length: number
+}
+
+/** @param partNumber - of an upload in parts. */
+export function encryptContent(
+  content: AsyncIterable<Uint8Array>,
+  objectKey: ObjectKey,
+  partNumber?: number,
+): AsyncIterable<Uint8Array> {
+  return encryptStream(
+    content,
+    partNumber === undefined ? objectKey.contentKey : objectKey.partKey(partNumber),
+  )
+}
+
+/**
+ * The plaintext of a range, across parts. Only the packages that hold it are read.
+ *
+ * @param objectKey - `undefined` if the object is not encrypted.
+ * @param signal - asked before each package: once it is aborted, no further plaintext is given.
+ * @throws {@link ObjectTamperedError} where the stored bytes are not what was written; what came before was.
+ */
+export async function* readContent(
+  source: ContentSource,
+  objectKey: ObjectKey | undefined,
+  range: Range,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { parts, internal } = source.record
+  const end = range.offset + range.length
+  let partStart = 0
+  for (const [index, part] of parts.entries()) {
+    const partEnd = partStart + part.size
+    const offset = Math.max(range.offset, partStart)
+    const length = Math.min(end, partEnd) - offset
+    if (length > 0) {
+      const inPart = { offset: offset - partStart, length }
+      if (objectKey) {
+        const key = isMultipart(internal) ? objectKey.partKey(part.number) : objectKey.contentKey
+        yield* decryptRange(source, index, part, key, inPart, signal)
+      } else {
+        for await (const piece of source.read(index, inPart.offset, length)) {
+          signal?.throwIfAborted()
+          yield piece
+        }
+      }
+    }
+    partStart = partEnd
+  }
+}
+
+async function* decryptRange(
+  source: ContentSource,
+  index: number,
+  part: ContentPart,
+  key: KeyObject,
+  { offset, length }: Range,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    if (plainSize(part.storedBytes) !== part.size) throw new DareError('size')
+    const range = sealedRange(part.storedBytes, offset, length)
+    const decryptor = new DareDecryptor(key, { versionMin: '1.0', ...range })
+    let { skip } = range
+    let missing = length
+    for await (const sealed of source.read(index, range.offset, range.length)) {
+      for (const plaintext of decryptor.update(sealed)) {
+        signal?.throwIfAborted()
+        const wanted = plaintext.subarray(skip, skip + missing)
+        skip = 0
+        missing -= wanted.length
+        if (wanted.length > 0) yield wanted
+      }
+    }
+    decryptor.end()
+    // Version 1.0 does not tell that its end is missing, nor does a stream of which nothing is left.
+    if (missing > 0) throw new DareError('early end')
+  } catch (error) {
+    if (error instanceof DareError) throw new ObjectTamperedError({ cause: error })
+    throw error
+  }
+}
