@@ -77,3 +77,19 @@ export class IndexDamagedError extends StorageError {
     super(`the index is damaged: ${problem}`, options)
   }
 }
+
+/** Another process serves the folder, or repairs it. */
+export class DataFolderLockedError extends StorageError {
+  override readonly name = 'DataFolderLockedError'
+  constructor(folder: string) {
+    super(`the data folder '${folder}' is in use by another process`)
+  }
+}
+
+/** The folder is not one of this program's, and not empty either. */
+export class NotADataFolderError extends StorageError {
+  override readonly name = 'NotADataFolderError'
+  constructor(folder: string, problem: string) {
+    super(`'${folder}' is no data folder of a node: ${problem}`)
+  }
+}

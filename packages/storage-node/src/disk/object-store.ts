@@ -22,13 +22,13 @@ export interface ObjectProperties {
 
 export interface ListedEtag {
   /** {@link ListingKey.id} */
-  readonly listingKey: number
+  readonly listingKey: string
   readonly sealed: Uint8Array
 }
 
 /** A data key that seals the ETags of a bucket's objects under one external key. */
 export interface ListingKey {
-  readonly id: number
+  readonly id: string
   readonly bucket: string
   /** Name of the external key. */
   readonly externalKey: string
@@ -84,11 +84,14 @@ export interface ListPage<Item> {
 export interface OpenObject extends AsyncDisposable {
   readonly record: ObjectRecord
   /**
-   * Stored bytes of one part, in the order of {@link ObjectRecord.parts}.
+   * Stored bytes of one part.
    *
+   * @param part - its index in {@link ObjectRecord.parts}.
+   * @param into - is read into each time, so that a yielded buffer is good until the next. Without it, or for content
+   *   that has checksums, each buffer is the receiver's own.
    * @throws {@link DataDamagedError} where they are not as they were written, if that shows without a key.
    */
-  read(part: number, offset: number, length: number): AsyncIterable<Buffer>
+  read(part: number, offset: number, length: number, into?: Buffer): AsyncIterable<Buffer>
 }
 
 export interface Bucket {

@@ -1,0 +1,41 @@
+/** Brings the entries of one directory to the disk, once for all who wait. */
+import { open } from 'node:fs/promises'
+
+export class DirectorySync {
+  readonly #path: string
+  #running: Promise<void> | undefined
+  #next: Promise<void> | undefined
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  /** Resolves once every entry that is there now is on the disk. */
+  sync(): Promise<void> {
+    // One that has begun may have missed the last entries, so who comes meanwhile waits for the one after it.
+    if (this.#running === undefined) return this.#start()
+    this.#next ??= this.#running.then(
+      () => this.#start(),
+      () => this.#start(),
+    )
+    return this.#next
+  }
+
+  #start(): Promise<void> {
+    this.#next = undefined
+    this.#running = syncDirectory(this.#path).finally(() => {
+      // The one after this has taken its place, if there is one.
+      if (this.#next === undefined) this.#running = undefined
+    })
+    return this.#running
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+}

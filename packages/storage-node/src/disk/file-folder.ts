@@ -1,0 +1,232 @@
+/**
+ * The files of the store, by ids that say nothing of what they hold.
+ *
+ *     incoming/<id>      being written, or not yet moved to its place
+ *     files/<ab>/<id>    at its place; `ab` are the first digits of the id
+ *
+ * A file counts once the index names it, whichever of the two places it is at. So nothing has to be undone after a
+ * crash: what lies in `incoming/` and is not named is removed at the start, without a look at all the others.
+ */
+import { randomBytes } from 'node:crypto'
+import { readdirSync, renameSync, rmSync } from 'node:fs'
+import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DirectorySync } from './directory-sync.ts'
+import { DataDamagedError, DiskFullError } from './errors.ts'
+import {
+  Checksums,
+  decodeTail,
+  encodeTail,
+  type FileRecord,
+  FOOTER_BYTES,
+  type Tail,
+  tailBytes,
+} from './record-file.ts'
+
+const ID_BYTES = 16
+const ID = /^[0-9a-f]{32}$/
+/** Pieces shorter than this are written together: a write costs more than the copy. */
+const GATHERED_BYTES = 256 * 1024
+
+export class FileFolder {
+  readonly #incoming: string
+  readonly #files: string
+  readonly #incomingSync: DirectorySync
+
+  /** @param path - of the data folder. */
+  constructor(path: string) {
+    this.#incoming = join(path, 'incoming')
+    this.#files = join(path, 'files')
+    this.#incomingSync = new DirectorySync(this.#incoming)
+  }
+
+  /** @param hasChecksums - of the content that will be written. */
+  async create(hasChecksums: boolean): Promise<NewFile> {
+    const id = randomBytes(ID_BYTES).toString('hex')
+    const path = join(this.#incoming, id)
+    try {
+      return new NewFile(id, path, await open(path, 'wx', 0o600), hasChecksums, this.#incomingSync)
+    } catch (error) {
+      throw asStorageError(error)
+    }
+  }
+
+  /** @throws {@link DataDamagedError} if there is no such file. */
+  async open(id: string): Promise<FileHandle> {
+    // It may move between the two looks, but only from `incoming`, and once.
+    for (const path of [this.#placeOf(id), join(this.#incoming, id), this.#placeOf(id)]) {
+      try {
+        return await open(path, 'r')
+      } catch (error) {
+        if (codeOf(error) !== 'ENOENT') throw error
+      }
+    }
+    throw new DataDamagedError(`its file ${id} is gone`)
+  }
+
+  /** Moves a file that the index names by now. It is found at both places, so a failure has no effect. */
+  async settle(id: string): Promise<void> {
+    await rename(join(this.#incoming, id), this.#placeOf(id)).catch(ignoreMissing)
+  }
+
+  async remove(id: string): Promise<void> {
+    await unlink(this.#placeOf(id)).catch(ignoreMissing)
+    await unlink(join(this.#incoming, id)).catch(ignoreMissing)
+  }
+
+  /** What was being written, or not yet moved, when the node ended. */
+  incoming(): string[] {
+    return readdirSync(this.#incoming).filter((name) => ID.test(name))
+  }
+
+  /** As {@link settle} and {@link remove}, before anybody else is there. */
+  sweep(id: string, isNamed: boolean): void {
+    const path = join(this.#incoming, id)
+    if (isNamed) renameSync(path, this.#placeOf(id))
+    else rmSync(path, { force: true })
+  }
+
+  /** Ids of all files, wherever they are. */
+  *all(): Generator<string> {
+    for (const shard of readdirSync(this.#files)) {
+      for (const name of readdirSync(join(this.#files, shard))) if (ID.test(name)) yield name
+    }
+    yield* this.incoming()
+  }
+
+  #placeOf(id: string): string {
+    return join(this.#files, id.slice(0, 2), id)
+  }
+}
+
+/** A file that is being written. Until the index names it, it is nothing. */
+export class NewFile {
+  readonly id: string
+  readonly #path: string
+  readonly #file: FileHandle
+  readonly #checksums: Checksums | undefined
+  readonly #directory: DirectorySync
+  #gathered: Buffer | undefined
+  #gatheredBytes = 0
+  #contentBytes = 0
+
+  constructor(id: string, path: string, file: FileHandle, hasChecksums: boolean, directory: DirectorySync) {
+    this.id = id
+    this.#path = path
+    this.#file = file
+    this.#checksums = hasChecksums ? new Checksums() : undefined
+    this.#directory = directory
+  }
+
+  /** Length of what was written so far, without what will follow it. */
+  get contentBytes(): number {
+    return this.#contentBytes
+  }
+
+  /** Keeps no reference to the piece. @throws {@link DiskFullError} */
+  async write(piece: Uint8Array): Promise<void> {
+    this.#contentBytes += piece.length
+    this.#checksums?.update(piece)
+    await this.#append(piece)
+  }
+
+  /**
+   * Ends the file with its record, and brings it to the disk.
+   *
+   * @throws {@link DiskFullError}
+   */
+  async finish(record: FileRecord): Promise<void> {
+    await this.#append(encodeTail(this.#contentBytes, this.#checksums?.end() ?? [], record))
+    await this.#flush()
+    try {
+      await Promise.all([this.#file.datasync(), this.#directory.sync()])
+    } catch (error) {
+      throw asStorageError(error)
+    }
+    await this.#file.close()
+  }
+
+  /** Leaves nothing of it. Also after a failed {@link finish}. */
+  async discard(): Promise<void> {
+    await this.#file.close()
+    await unlink(this.#path).catch(ignoreMissing)
+  }
+
+  async #append(piece: Uint8Array): Promise<void> {
+    if (this.#gatheredBytes + piece.length > GATHERED_BYTES) await this.#flush()
+    if (piece.length >= GATHERED_BYTES / 2) {
+      await this.#flush()
+      await this.#writeAll(piece)
+      return
+    }
+    this.#gathered = grown(this.#gathered, this.#gatheredBytes + piece.length)
+    this.#gathered.set(piece, this.#gatheredBytes)
+    this.#gatheredBytes += piece.length
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#gathered === undefined || this.#gatheredBytes === 0) return
+    const bytes = this.#gatheredBytes
+    this.#gatheredBytes = 0
+    await this.#writeAll(this.#gathered.subarray(0, bytes))
+  }
+
+  async #writeAll(bytes: Uint8Array): Promise<void> {
+    try {
+      for (let at = 0; at < bytes.length; ) {
+        at += (await this.#file.write(bytes, at, bytes.length - at)).bytesWritten
+      }
+    } catch (error) {
+      throw asStorageError(error)
+    }
+  }
+}
+
+const SMALL_BYTES = 8 * 1024
+
+/** Most objects are small, and a long one needs the whole buffer at its second piece. */
+function grown(buffer: Buffer | undefined, bytes: number): Buffer {
+  if (buffer !== undefined && buffer.length >= bytes) return buffer
+  const larger = Buffer.allocUnsafeSlow(bytes <= SMALL_BYTES ? SMALL_BYTES : GATHERED_BYTES)
+  if (buffer !== undefined) larger.set(buffer)
+  return larger
+}
+
+/** What a file says of itself, and how its content is checked. @throws {@link DataDamagedError} */
+export async function readTail(file: FileHandle): Promise<Tail> {
+  const { size } = await file.stat()
+  const footer = await readExactly(file, Math.max(0, size - FOOTER_BYTES), Math.min(size, FOOTER_BYTES))
+  const bytes = tailBytes(footer, size)
+  return decodeTail(await readExactly(file, size - bytes, bytes))
+}
+
+/** @throws {@link DataDamagedError} if the file ends before. */
+export async function readExactly(
+  file: FileHandle,
+  offset: number,
+  length: number,
+  into: Buffer = Buffer.allocUnsafe(length),
+): Promise<Buffer> {
+  for (let at = 0; at < length; ) {
+    const { bytesRead } = await file.read(into, at, length - at, offset + at)
+    if (bytesRead === 0) throw new DataDamagedError('the file is too short')
+    at += bytesRead
+  }
+  return into.subarray(0, length)
+}
+
+export function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}
+
+/** What says that there is no room is one error; everything else stays as it is. */
+export function asStorageError(error: unknown): unknown {
+  const code = codeOf(error)
+  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG' || code === 'SQLITE_FULL'
+    ? new DiskFullError({ cause: error })
+    : error
+}
+
+function ignoreMissing(error: unknown): void {
+  if (codeOf(error) !== 'ENOENT') throw error
+}
