@@ -1,5 +1,5 @@
 /** SSE-C: the client's own key in place of a data key. The node keeps nothing of it. */
-import { objectPath } from '@latchkey/kms-client'
+import { objectPath } from '@latchkey/kms-client/kms'
 import type { ObjectName } from './data-key.ts'
 import type { StoredEncryption } from './metadata.ts'
 import type { CustomerKey } from './mode.ts'

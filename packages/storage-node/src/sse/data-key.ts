@@ -2,7 +2,7 @@
  * SSE-S3 and SSE-KMS: a data key of the KMS for each object. For SSE-S3 it is always the default external key's, and
  * the context is the object's place alone; for SSE-KMS the client may choose both.
  */
-import { type Kms, KmsError, objectContext, objectPath } from '@latchkey/kms-client'
+import { type Kms, KmsError, objectContext, objectPath } from '@latchkey/kms-client/kms'
 import { SecretKeyMismatchError } from './errors.ts'
 import type { StoredEncryption, UserContext } from './metadata.ts'
 import { KEY_BYTES, ObjectKey } from './object-key.ts'

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { BuiltinKms, encodeContext, type Kms, objectContext, SecretKey } from '@latchkey/kms-client'
+import { BuiltinKms, encodeContext, type Kms, objectContext, SecretKey } from '@latchkey/kms-client/kms'
 import { describe, expect, test } from 'vitest'
 import { generatedPlaintext, readMinioVectors, sha256 } from '../../../../test/minio-vectors.ts'
 import { encryptBytes } from '../dare/encrypt.ts'

@@ -1,5 +1,5 @@
 /** An object's key: made for a write, opened for a read, sealed anew for a rotation. One KMS call each, and no cache. */
-import type { Kms } from '@latchkey/kms-client'
+import type { Kms } from '@latchkey/kms-client/kms'
 import { type CustomerKeyEncryption, sealWithCustomerKey, unsealWithCustomerKey } from './customer-key.ts'
 import { type DataKeyEncryption, type ObjectName, sealWithDataKey, unsealWithDataKey } from './data-key.ts'
 import { CustomerKeyExpectedError, CustomerKeyNotApplicableError, KmsNotConfiguredError } from './errors.ts'

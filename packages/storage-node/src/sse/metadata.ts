@@ -2,7 +2,7 @@
  * What is stored of an object's encryption, under MinIO's names and in MinIO's encodings: enough to open it with the
  * KMS or the client's key, and nothing that opens it without.
  */
-import { encodeContext } from '@latchkey/kms-client'
+import { encodeContext } from '@latchkey/kms-client/kms'
 import { EncryptionMetadataError, ObjectTamperedError } from './errors.ts'
 import {
   type EncryptionKind,

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { encodeContext } from '@latchkey/kms-client'
+import { encodeContext } from '@latchkey/kms-client/kms'
 import { describe, expect, test } from 'vitest'
 import { readMinioVectors } from '../../../../test/minio-vectors.ts'
 import { EncryptionHeaderError, IncompatibleEncryptionError } from './errors.ts'

@@ -1,5 +1,5 @@
 import { createSecretKey, randomBytes } from 'node:crypto'
-import { objectPath } from '@latchkey/kms-client'
+import { objectPath } from '@latchkey/kms-client/kms'
 import { describe, expect, test } from 'vitest'
 import { readMinioVectors } from '../../../../test/minio-vectors.ts'
 import { encryptBytes } from '../dare/encrypt.ts'
