@@ -33,13 +33,17 @@ export const EVERY_ERROR: Readonly<Record<ClassName, readonly errors.KesError[]>
   NoHmacError: [new errors.NoHmacError()],
   PolicyNotFoundError: [new errors.PolicyNotFoundError()],
   IdentityNotFoundError: [new errors.IdentityNotFoundError()],
-  StoreError: (['create key', 'read key', 'delete key', 'list keys', 'change key'] as const).map(
-    (action) => new errors.StoreError(action),
-  ),
+  StoreError: (
+    ['create key', 'read key', 'delete key', 'list keys', 'change key', 'change seal'] as const
+  ).map((action) => new errors.StoreError(action)),
   RecordDamagedError: [new errors.RecordDamagedError('read key')],
   StoreUnreachableError: [new errors.StoreUnreachableError()],
   StoreUnavailableError: [new errors.StoreUnavailableError()],
   ErasePendingError: [new errors.ErasePendingError()],
+  WrongSecretError: [new errors.WrongSecretError('the <secret> opens no slot of this store')],
+  InvalidSecretError: [new errors.InvalidSecretError('<problem>')],
+  SlotNotFoundError: [new errors.SlotNotFoundError('<slot>')],
+  SealConflictError: [new errors.SealConflictError('<problem>')],
   ShuttingDownError: [new errors.ShuttingDownError()],
   InternalError: [new errors.InternalError()],
 }

@@ -5,6 +5,7 @@ import {
   KeyNotFoundError,
   NotAuthenticError,
   PolicyNotFoundError,
+  type SealSecret,
   WrongStateError,
 } from '@latchkey/kms-client'
 import type { Client, Io } from '../../packages/kes-server/src/cli/io.ts'
@@ -50,6 +51,12 @@ export function key(name: string, fields: Partial<Key> = {}): Key {
 }
 
 const keyNotFound = () => new KeyNotFoundError(404, 'key does not exist', 'KeyNotFound')
+
+function shown(secret: SealSecret): string {
+  return 'passphrase' in secret
+    ? `passphrase ${Buffer.from(secret.passphrase)}`
+    : `key file of ${secret.keyFile.length} bytes`
+}
 
 /** A key server with one policy, `my-app`, and no cryptography: a ciphertext is the plaintext, reversed. */
 export class FakeKes implements Client {
@@ -176,6 +183,43 @@ export class FakeKes implements Client {
   async *journalEntries() {
     yield { number: 1, name: '', entry: Buffer.from('one'), signature: Buffer.from('signed') }
     yield { number: 2, name: 'a', entry: Buffer.from('two'), signature: Buffer.from('signed') }
+  }
+
+  async describeSeal(): ReturnType<Client['describeSeal']> {
+    const facts = { createdAt: CREATED_AT, isOwn: false } as const
+    return {
+      rootGeneration: 1,
+      slots: [
+        { ...facts, id: 1, label: 'first', kind: 'key file', isOwn: true },
+        {
+          ...facts,
+          id: 2,
+          label: 'safe',
+          kind: 'passphrase',
+          argon2: { memoryKiB: 65536, passes: 3, parallelism: 4 },
+        },
+      ],
+    }
+  }
+
+  async addSealSlot(...[unlock, secret, { label } = {}]: Parameters<Client['addSealSlot']>) {
+    this.calls.push(`add slot '${label}' ${shown(secret)} unlocked by ${shown(unlock)}`)
+    return { id: 3, isErased: true }
+  }
+
+  async removeSealSlot(id: number) {
+    this.calls.push(`remove slot ${id}`)
+    return { id, isErased: id !== 9 }
+  }
+
+  async changeSealPassphrase(...[before, next]: Parameters<Client['changeSealPassphrase']>) {
+    this.calls.push(`change ${shown({ passphrase: before })} to ${shown({ passphrase: next })}`)
+    return { id: 1, isErased: true }
+  }
+
+  async rotateRootKey(...[{ keep = new Map(), remove = [] } = {}]: Parameters<Client['rotateRootKey']>) {
+    const kept = [...keep].map(([id, secret]) => `${id} by ${shown(secret)}`)
+    this.calls.push(`rotate keep [${kept}] remove [${remove}]`)
   }
 
   async enableKey(name: string) {

@@ -70,12 +70,13 @@ function insert(store: SqliteStore, seal: Seal, key: PreparedKey): void {
   }
   const row = {
     ...facts,
-    sealed: seal.sealKey(facts, material),
+    sealed: seal.sealKey(1, facts, material),
     state: 'enabled' as const,
     revision: 1,
     changedAt: createdAt,
     changedBy: createdBy,
     journalEntry: 0,
+    rootGeneration: 1,
   }
   const whole = { ...row, mac: seal.macOfRow(row) }
   store.insert(key.damaged === undefined ? whole : { ...whole, [key.damaged]: flipBit(whole[key.damaged]) })

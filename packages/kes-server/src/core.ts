@@ -6,6 +6,7 @@ import { KeyExistsError, KeyNameReservedError } from './errors.ts'
 import type { ApiOverride, Services } from './http/routes.ts'
 import { type Clocks, DeletionClock } from './keyring/deletion-clock.ts'
 import { KeyRing } from './keyring/key-ring.ts'
+import { onlyHolder, SealAdmin } from './keyring/seal-admin.ts'
 import type { ErrorLog } from './log/error-log.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import { type OpenStore, openStore } from './open-store.ts'
@@ -14,6 +15,7 @@ import { VERSION } from './version.ts'
 import type { Hub } from './workers/hub.ts'
 
 const PURGE_INTERVAL_MS = 10_000
+const RETRY_MS = 10_000
 
 export interface CoreOptions {
   readonly config: Omit<Config, 'tls'>
@@ -50,6 +52,9 @@ export function openCore({ config, hub, metrics, errorLog, clocks }: CoreOptions
     throw error
   }
   deletions.start()
+  const sealAdmin = new SealAdmin({ ...opened, holders: onlyHolder(opened.seal) })
+  const rotation = new RotationJob(sealAdmin, errorLog)
+  rotation.start()
   const timers = [...expireCache(ring, config.cache), setInterval(purge, PURGE_INTERVAL_MS).unref()]
   void purge()
   return {
@@ -57,6 +62,8 @@ export function openCore({ config, hub, metrics, errorLog, clocks }: CoreOptions
       ring,
       store: opened.store,
       journal: opened.journal,
+      sealAdmin,
+      startRotation: () => rotation.start(),
       policies: new PolicySet({ admin: config.adminIdentity, policies: config.policies }),
       origin: { createdAt: now(), createdBy: config.adminIdentity },
       overrides: overridesOf(config),
@@ -66,6 +73,7 @@ export function openCore({ config, hub, metrics, errorLog, clocks }: CoreOptions
     },
     storeLabel: opened.label,
     close() {
+      rotation.stop()
       for (const timer of timers) clearInterval(timer)
       deletions.stop()
       closeStore(opened, ring)
@@ -118,6 +126,51 @@ function purger({ store }: OpenStore, errorLog: ErrorLog): () => Promise<void> {
     }
     if (isOwed && !wasOwed) errorLog.warn(`records of erased keys are still on the disk: ${reason}`)
     if (wasOwed && !isOwed) errorLog.info('records of erased keys were removed from the disk')
+  }
+}
+
+/** Goes on with a change of the root key to its end, also one that an earlier process began. */
+class RotationJob {
+  readonly #admin: SealAdmin
+  readonly #errorLog: ErrorLog
+  readonly #end = new AbortController()
+  #isRunning = false
+
+  constructor(admin: SealAdmin, errorLog: ErrorLog) {
+    this.#admin = admin
+    this.#errorLog = errorLog
+  }
+
+  start(): void {
+    if (this.#isRunning || this.#end.signal.aborted) return
+    this.#isRunning = true
+    this.#run()
+      .catch((error) => this.#retry(error))
+      .finally(() => {
+        this.#isRunning = false
+      })
+  }
+
+  stop(): void {
+    this.#end.abort()
+  }
+
+  async #run(): Promise<void> {
+    const result = await this.#admin.finishRotation(this.#end.signal)
+    if (result === undefined) return
+    this.#errorLog.info(`the root key was replaced: ${result.resealed} records were resealed`)
+    if (result.damaged > 0) {
+      this.#errorLog.warn(
+        `${result.damaged} damaged records were not resealed: no root key opens them any more`,
+      )
+    }
+  }
+
+  #retry(error: unknown): void {
+    if (this.#end.signal.aborted) return
+    const reason = error instanceof Error ? error.message : String(error)
+    this.#errorLog.warn(`replacing the root key was interrupted, and is tried again: ${reason}`)
+    setTimeout(() => this.start(), RETRY_MS).unref()
   }
 }
 

@@ -273,7 +273,13 @@ export class IdentityNotFoundError extends KesError {
 // --- The store -----------------------------------------------------------------------------------------------
 
 /** What the server was about to do when the store failed; part of KES's message. */
-export type StoreAction = 'create key' | 'read key' | 'delete key' | 'list keys' | 'change key'
+export type StoreAction =
+  | 'create key'
+  | 'read key'
+  | 'delete key'
+  | 'list keys'
+  | 'change key'
+  | 'change seal'
 
 /** The store refused, failed, or holds something under this name that can't be trusted. The log has the cause. */
 export class StoreError extends KesError {
@@ -320,6 +326,38 @@ export class ErasePendingError extends KesError {
   constructor(options?: ErrorOptions) {
     super('key is erased, but its record is still being removed from disk', options)
   }
+}
+
+// --- The seal: slots and root key ----------------------------------------------------------------------------
+
+/** A passphrase or key file that opens nothing. */
+export class WrongSecretError extends KesError {
+  override readonly name = 'WrongSecretError'
+  readonly status = 403
+  readonly code = 'WrongSecret'
+}
+
+/** A passphrase or key file that no slot may have, or that is missing. */
+export class InvalidSecretError extends KesError {
+  override readonly name = 'InvalidSecretError'
+  readonly status = 400
+  readonly code = 'InvalidSecret'
+}
+
+export class SlotNotFoundError extends KesError {
+  override readonly name = 'SlotNotFoundError'
+  readonly status = 404
+  readonly code = 'SlotNotFound'
+  constructor(slotId: number | string, options?: ErrorOptions) {
+    super(`slot ${slotId} does not exist`, options)
+  }
+}
+
+/** What was asked for does not go with the slots that there are, or with what is under way. */
+export class SealConflictError extends KesError {
+  override readonly name = 'SealConflictError'
+  readonly status = 409
+  readonly code = 'SealConflict'
 }
 
 // --- The server itself ---------------------------------------------------------------------------------------

@@ -16,8 +16,10 @@ import { adoptFiles } from './keyring/adopt-files.ts'
 import { describeFindings } from './keyring/folder-findings.ts'
 import { openJournal } from './keyring/open-journal.ts'
 import { createKeyFile, readKeyFile } from './seal/key-file.ts'
+import { DEFAULT_COST, type PassphraseCost } from './seal/passphrase-cost.ts'
 import { readPassphraseFile } from './seal/passphrase-file.ts'
-import { type PassphraseCost, Seal, type Secret } from './seal/seal.ts'
+import { Seal, type Secret } from './seal/seal.ts'
+import { UnfitSecretError } from './seal/seal-errors.ts'
 import { assertFitPassphrase } from './seal/slots.ts'
 import { FsStore } from './store/fs-store.ts'
 import { KeyFolder } from './store/key-folder.ts'
@@ -28,6 +30,10 @@ export interface OpenStore {
   readonly store: SqliteStore
   readonly seal: Seal
   readonly journal: Journal
+  /** Of new passphrases. */
+  readonly cost: PassphraseCost
+  /** The secret that the config names, read anew. Its bytes are wiped by whoever takes it. */
+  readonly ownSecret: () => Secret
   /** As the banner names it. */
   readonly label: string
   /** Sentences for the operator. */
@@ -45,7 +51,18 @@ export function openStore(config: KeystoreConfig): OpenStore {
     const store = SqliteStore.inMemory()
     const seal = Seal.createInMemory(store)
     const journal = openJournal(store, seal)
-    return { store, seal, journal, label: 'In Memory', warnings: store.warnings }
+    const ownSecret = () => {
+      throw new UnfitSecretError('a store in memory has no secret')
+    }
+    return {
+      store,
+      seal,
+      journal,
+      cost: DEFAULT_COST,
+      ownSecret,
+      label: 'In Memory',
+      warnings: store.warnings,
+    }
   }
   assertStoreSupported({ keystore: config })
   if (config.type === 'sqlite') return openSqlite(config)
@@ -55,8 +72,8 @@ export function openStore(config: KeystoreConfig): OpenStore {
 
 function openSqlite({ path, unseal, argon2 }: SqliteKeystore): OpenStore {
   const isNew = !existsSync(path)
-  const secret = readSecret(unseal)
-  const unsealed = unsealStore(secret, costOf(argon2), isNew, () => SqliteStore.open(path))
+  const ownSecret = () => readSecret(unseal)
+  const unsealed = unsealStore(ownSecret, costOf(argon2), isNew, () => SqliteStore.open(path))
   const made = isNew ? [`a new key store was made at '${path}'`] : []
   return { ...unsealed, label: `SQLite: ${path}`, warnings: [...made, ...unsealed.warnings] }
 }
@@ -72,8 +89,8 @@ function openFs({ path, databasePath, unseal, argon2 }: FsKeystore): OpenStore {
   if (isNew && databasePath === undefined) assertWritable(dirname(database), path)
   const keyFile = `${database}.key`
   if (isNew && unseal === undefined) createKeyFile(keyFile)
-  const secret = readSecret(unseal ?? { type: 'key-file', path: keyFile })
-  const unsealed = unsealStore(secret, costOf(argon2), isNew, () => FsStore.openFolder(folder, database))
+  const ownSecret = () => readSecret(unseal ?? { type: 'key-file', path: keyFile })
+  const unsealed = unsealStore(ownSecret, costOf(argon2), isNew, () => FsStore.openFolder(folder, database))
   const { store, seal, journal } = unsealed
   try {
     const findings = describeFindings(adoptFiles(store, seal, journal), folder)
@@ -100,18 +117,19 @@ function assertWritable(folder: string, keys: string): void {
 
 /** Opens a store, and its seal and journal; sets up what is new. Nothing stays open if that fails. */
 function unsealStore<Store extends SqliteStore>(
-  secret: Secret,
+  ownSecret: () => Secret,
   cost: PassphraseCost,
   isNew: boolean,
   open: () => Store,
 ): Omit<OpenStore, 'label'> & { readonly store: Store } {
+  const secret = ownSecret()
   if (isNew && secret.kind === 'passphrase') assertFitPassphrase(secret.passphrase, cost)
   const store = open()
   try {
     const seal = Seal.isSetUp(store) ? Seal.open(store, secret) : Seal.create(store, secret, { cost })
     const journal = openJournal(store, seal)
     const warnings = [...store.warnings, ...exportPublicKey(journal, store.path)]
-    return { store, seal, journal, warnings }
+    return { store, seal, journal, cost, ownSecret, warnings }
   } catch (error) {
     store.close()
     throw error

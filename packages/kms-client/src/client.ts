@@ -51,6 +51,16 @@ import {
   type ServerStatus,
   type ServerVersion,
 } from './replies.ts'
+import {
+  decodeSealInfo,
+  decodeSlotChange,
+  encodeRotationSlots,
+  encodeSecret,
+  type RotationSlots,
+  type SealInfo,
+  type SealSecret,
+  type SlotChange,
+} from './seal.ts'
 import { type CertificateFiles, type ClientCertificate, ClientTls } from './transport/client-tls.ts'
 import { type Endpoint, parseEndpoint } from './transport/endpoint.ts'
 import { expandEndpoints } from './transport/endpoint-list.ts'
@@ -63,6 +73,8 @@ const RETRIES = 2
 const RETRY_DELAY_MS = 250
 const ATTEMPT_TIMEOUT_MS = 2_000
 const LOOK_TIMEOUT_MS = 5_000
+/** Stretching passphrases takes seconds at the highest cost that is allowed. */
+const SEAL_TIMEOUT_MS = 65_000
 const LOG_LINE_BYTES_MAX = 1024 * 1024
 /** Of a watch, which has a sign of life each 5 s. */
 const SILENCE_MS_MAX = 20_000
@@ -443,6 +455,61 @@ export class KesClient implements AsyncDisposable {
     return this.#entries('/v1/journal/entries', decodeJournalEntries, options)
   }
 
+  // --- The seal: for the admin alone -------------------------------------------------------------------------
+
+  async describeSeal(options?: CallOptions): Promise<SealInfo> {
+    return await this.#get('/v1/seal/describe', decodeSealInfo, options)
+  }
+
+  /**
+   * Lets another secret open the store.
+   *
+   * @param unlock - opens it already.
+   * @throws {@link KesApiError} with the code `WrongSecret`, `InvalidSecret` or `SealConflict`.
+   */
+  async addSealSlot(
+    unlock: SealSecret,
+    secret: SealSecret,
+    options: CallOptions & { readonly label?: string } = {},
+  ): Promise<SlotChange> {
+    const path = '/v1/seal/add-slot'
+    const fields = {
+      ...encodeSecret('unlock_', unlock),
+      ...encodeSecret('', secret),
+      label: options.label ?? '',
+    }
+    const body = JSON.stringify(fields)
+    return decodeSlotChange(path, await this.#send({ method: 'PUT', path, body }, sealCall(options)))
+  }
+
+  /** @throws {@link KesApiError} with the code `SlotNotFound` or `SealConflict`. */
+  async removeSealSlot(id: number, options?: CallOptions): Promise<SlotChange> {
+    const path = `/v1/seal/remove-slot/${id}`
+    return decodeSlotChange(path, await this.#send({ method: 'PUT', path }, sealCall(options)))
+  }
+
+  /** @throws {@link KesApiError} with the code `WrongSecret`, `InvalidSecret` or `SealConflict`. */
+  async changeSealPassphrase(
+    passphrase: Uint8Array,
+    next: Uint8Array,
+    options?: CallOptions,
+  ): Promise<SlotChange> {
+    const path = '/v1/seal/change-passphrase'
+    const body = encodeFields({ passphrase, new_passphrase: next })
+    return decodeSlotChange(path, await this.#send({ method: 'PUT', path, body }, sealCall(options)))
+  }
+
+  /**
+   * Puts a new root key in place: for all that is sealed from now on when this has returned, and soon for the rest.
+   * {@link describeSeal} says how it stands.
+   *
+   * @throws {@link KesApiError} with the code `WrongSecret`, `InvalidSecret`, `SlotNotFound` or `SealConflict`.
+   */
+  async rotateRootKey(slots: RotationSlots = {}, options?: CallOptions): Promise<void> {
+    const body = encodeRotationSlots(slots)
+    await this.#send({ method: 'PUT', path: '/v1/seal/rotate-root', body }, sealCall(options))
+  }
+
   // --- Logs --------------------------------------------------------------------------------------------------
 
   /** An event for each request that the server answers, until the loop is left, or `signal` or close() ends it. */
@@ -571,6 +638,10 @@ function parseEndpoints(endpoint: KesClientOptions['endpoint']): Endpoint[] {
 /** A server that refuses to tell its version is there all the same. */
 function isAnswer(error: KesClientError): boolean {
   return error instanceof KesApiError && error.status < 500
+}
+
+function sealCall({ signal, timeoutMs = SEAL_TIMEOUT_MS }: CallOptions = {}): CallOptions {
+  return { signal, timeoutMs }
 }
 
 function keyPath(

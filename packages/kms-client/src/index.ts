@@ -70,6 +70,7 @@ export {
   IncorrectPasswordError,
   isEncryptedPrivateKey,
 } from './rfc1423.ts'
+export type { RotationSlots, SealInfo, SealSecret, SealSlot, SlotChange } from './seal.ts'
 export type { CertificateFiles, ClientCertificate } from './transport/client-tls.ts'
 export { InvalidEndpointError } from './transport/endpoint-list.ts'
 export type { HttpProtocol } from './transport/tls-connector.ts'

@@ -69,6 +69,11 @@ export class JsonReply {
     return new JsonReply(`${this.#call}: ${field}`, this.#fields[field])
   }
 
+  /** `undefined` if the field is absent or null. */
+  objectIfAny(field: string): JsonReply | undefined {
+    return isAbsent(this.#fields[field]) ? undefined : this.object(field)
+  }
+
   /** Empty if null, as some stores of a Go KES list nothing. */
   texts(field: string): string[] {
     return this.#array(field).map((item) => {

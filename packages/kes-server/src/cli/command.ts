@@ -16,6 +16,11 @@ export interface OutputFlags {
   readonly color?: ColorMode
 }
 
+/** Parses an option that may be given several times. */
+export function repeatable(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value]
+}
+
 const HELP_COLUMNS = 100
 const HELP_EXIT_CODE = 2
 

@@ -84,7 +84,7 @@ export function writeFileAtomically(
   }
 }
 
-function fileError(path: string, error: unknown): CliError {
+export function fileError(path: string, error: unknown): CliError {
   const code = codeOf(error)
   return new CliError(`open ${path}: ${PROBLEMS[code] ?? code.toLowerCase()}`)
 }

@@ -14,6 +14,7 @@ import { Exit, printError } from './outcome.ts'
 import { addPolicyCommands } from './policy-commands.ts'
 import { addReceiptCommand } from './receipt-command.ts'
 import { addSandboxCommand } from './sandbox-command.ts'
+import { addSealCommands } from './seal-commands.ts'
 import { addServerCommand } from './server-command.ts'
 import { addStatusCommand } from './status-command.ts'
 import { addUpdateCommand } from './update-command.ts'
@@ -56,6 +57,7 @@ function buildProgram(io: Io): KesCommand {
   addKeyCommands(program, io)
   addJournalCommands(program, io)
   addReceiptCommand(program, io)
+  addSealCommands(program, io)
   addPolicyCommands(program, io)
   addIdentityCommands(program, io)
   addStatusCommand(program, io)

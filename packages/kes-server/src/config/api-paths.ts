@@ -27,6 +27,11 @@ export const API_PATHS = [
   '/v1/identity/self/describe',
   '/v1/journal/head',
   '/v1/journal/entries',
+  '/v1/seal/describe',
+  '/v1/seal/add-slot',
+  '/v1/seal/remove-slot/',
+  '/v1/seal/change-passphrase',
+  '/v1/seal/rotate-root',
   '/v1/log/error',
   '/v1/log/audit',
 ] as const

@@ -3,9 +3,10 @@
  * reply. What `/v1/api` reports is read from this table.
  */
 import { parsePeriod } from '../encoding/period.ts'
-import { InvalidBodyError, InvalidNameError, InvalidParameterError } from '../errors.ts'
+import { InvalidBodyError, InvalidNameError, InvalidParameterError, SlotNotFoundError } from '../errors.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { ChangedKeys, KeyRing } from '../keyring/key-ring.ts'
+import type { RotationSlots, SealAdmin, Secret } from '../keyring/seal-admin.ts'
 import { metricsProtobuf, metricsText } from '../metrics/exposition.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import {
@@ -33,6 +34,7 @@ import { keyHistory } from '../operations/key-history.ts'
 import { listKeyDetails, listKeys, parseListArgument } from '../operations/list-keys.ts'
 import { describePolicy, listPolicies, type Origin, readPolicy } from '../operations/policies.ts'
 import { journalEntries, journalHead } from '../operations/read-journal.ts'
+import { addSlot, changePassphrase, describeSeal, removeSlot, rotateRoot } from '../operations/seal.ts'
 import { assertReady, describeStatus, type Version } from '../operations/server-status.ts'
 import type { PolicySet } from '../policy/policy.ts'
 import type { KeyStore } from '../store/key-store.ts'
@@ -45,6 +47,9 @@ export interface Services {
   readonly ring: KeyRing
   readonly store: KeyStore
   readonly journal: Journal
+  readonly sealAdmin: SealAdmin
+  /** Reseals what the root key before the current one has sealed, beside other work. */
+  readonly startRotation: () => void
   readonly policies: PolicySet
   readonly origin: Origin
   readonly overrides: ReadonlyMap<string, ApiOverride>
@@ -105,6 +110,10 @@ export interface Api {
 }
 
 const BODY_BYTES_MAX = 1_000_000
+/** Some key files of 64 KiB, in base64. */
+const SECRET_BODY_BYTES_MAX = 1_000_000
+/** A passphrase takes a few seconds at the highest cost that is allowed, and there may be several. */
+const SEAL_TIMEOUT_MS = 60_000
 const NO_BYTES = Buffer.alloc(0)
 const JSON_TYPE = 'application/json'
 const TEXT_METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8; escaping=underscores'
@@ -341,6 +350,70 @@ export const APIS: readonly Api[] = [
   }),
 
   get({
+    path: '/v1/seal/describe',
+    change: 'extends', // It changes nothing, but the process that writes knows how a rotation stands.
+    run: ({ sealAdmin, policies }, call) =>
+      json('seal described', describeSeal(sealAdmin, callerOf(policies, call))),
+  }),
+  put({
+    path: '/v1/seal/add-slot',
+    change: 'extends',
+    maxBody: SECRET_BODY_BYTES_MAX,
+    timeoutMs: SEAL_TIMEOUT_MS,
+    async run({ sealAdmin, policies }, call) {
+      const fields = parseBody(call.body, {
+        unlock_passphrase: 'bytes',
+        unlock_key_file: 'bytes',
+        passphrase: 'bytes',
+        key_file: 'bytes',
+        label: 'string',
+      })
+      call.body?.fill(0)
+      const unlock = secretOf(fields.unlock_passphrase, fields.unlock_key_file)
+      const secret = secretOf(fields.passphrase, fields.key_file)
+      const added = await addSlot(sealAdmin, callerOf(policies, call), unlock, secret, fields.label)
+      return json(`slot ${added.id} added to the seal`, added)
+    },
+  }),
+  put({
+    path: '/v1/seal/remove-slot/',
+    change: 'extends',
+    timeoutMs: SEAL_TIMEOUT_MS,
+    async run({ sealAdmin, policies }, call) {
+      const removed = await removeSlot(sealAdmin, callerOf(policies, call), parseSlotId(call.argument))
+      return json(`slot ${removed.id} removed from the seal`, removed)
+    },
+  }),
+  put({
+    path: '/v1/seal/change-passphrase',
+    change: 'extends',
+    maxBody: SECRET_BODY_BYTES_MAX,
+    timeoutMs: SEAL_TIMEOUT_MS,
+    async run({ sealAdmin, policies }, call) {
+      const { passphrase, new_passphrase: next } = parseBody(call.body, {
+        passphrase: 'bytes',
+        new_passphrase: 'bytes',
+      })
+      call.body?.fill(0)
+      const changed = await changePassphrase(sealAdmin, callerOf(policies, call), passphrase, next)
+      return json(`passphrase of slot ${changed.id} changed`, changed)
+    },
+  }),
+  put({
+    path: '/v1/seal/rotate-root',
+    change: 'extends',
+    maxBody: SECRET_BODY_BYTES_MAX,
+    timeoutMs: SEAL_TIMEOUT_MS,
+    async run({ sealAdmin, startRotation, policies }, call) {
+      const slots = parseRotationSlots(sealAdmin, call.body)
+      call.body?.fill(0)
+      await rotateRoot(sealAdmin, callerOf(policies, call), slots)
+      startRotation()
+      return empty('root key replaced')
+    },
+  }),
+
+  get({
     path: '/v1/log/error',
     timeoutMs: 0,
     isCounted: false,
@@ -450,6 +523,35 @@ function changeState(
     ...(damaged === 0 ? {} : { damaged }),
     ...(pending === 0 ? {} : { pending }),
   })
+}
+
+/** Of two fields the one that is there. */
+function secretOf(passphrase: Buffer, keyFile: Buffer): Secret {
+  if (passphrase.length > 0 === keyFile.length > 0) {
+    throw new InvalidBodyError({ detail: 'exactly one of a passphrase and a key file is needed' })
+  }
+  return passphrase.length > 0 ? { kind: 'passphrase', passphrase } : { kind: 'key file', bytes: keyFile }
+}
+
+function parseSlotId(text: string): number {
+  if (!/^[1-9][0-9]{0,14}$/.test(text)) throw new SlotNotFoundError(text)
+  return Number(text)
+}
+
+/** Fields `slot_<id>` hold the secrets of the slots that are kept; `remove` the ids of others, with commas. */
+function parseRotationSlots(sealAdmin: SealAdmin, body: Buffer | undefined): RotationSlots {
+  const { slots } = sealAdmin.describe()
+  const { remove } = parseBody(body, { remove: 'string' })
+  const shape: Record<string, 'bytes'> = {}
+  for (const { slotId } of slots) shape[`slot_${slotId}`] = 'bytes'
+  const fields = parseBody(body, shape)
+  const secrets = new Map<number, Secret>()
+  for (const { slotId, kind } of slots) {
+    const bytes = fields[`slot_${slotId}`]
+    if (bytes === undefined || bytes.length === 0) continue
+    secrets.set(slotId, kind === 'passphrase' ? { kind, passphrase: bytes } : { kind: 'key file', bytes })
+  }
+  return { secrets, removed: remove === '' ? [] : remove.split(',').map(parseSlotId) }
 }
 
 function parsePatternPrefix(pattern: string): string {

@@ -36,6 +36,9 @@ export type Action =
   | 'erase'
   | 'schedule'
   | 'cancel'
+  | 'add slot'
+  | 'remove slot'
+  | 'new root key'
   | 'audit head'
 export type ResultingState = KeyState | 'erased' | 'none'
 
@@ -92,7 +95,6 @@ const FINGERPRINT_BYTES = 16
 const FIXED_BYTES = 85
 const TEXT_BYTES_MAX = 0xffff
 
-/** 11 to 13 are kept: add slot, remove slot, new root key. */
 const ACTION_NUMBERS: Readonly<Record<Action, number>> = {
   'set-up': 1,
   adopt: 2,
@@ -104,6 +106,9 @@ const ACTION_NUMBERS: Readonly<Record<Action, number>> = {
   erase: 8,
   schedule: 9,
   cancel: 10,
+  'add slot': 11,
+  'remove slot': 12,
+  'new root key': 13,
   'audit head': 14,
 }
 const STATE_NUMBERS: Readonly<Record<ResultingState, number>> = {

@@ -145,7 +145,9 @@ function adopt(
     fingerprint,
   })
   const life = { state, revision, changedAt: time, changedBy: '', journalEntry: entry.number }
-  const row = { ...facts, ...life, sealed: seal.adoptKeyFile(facts, value) }
+  const rootGeneration = store.rootGeneration()
+  const sealed = seal.adoptKeyFile(rootGeneration, facts, value)
+  const row = { ...facts, ...life, sealed, rootGeneration }
   const whole = { ...row, mac: seal.macOfRow(row) }
   if (before === undefined) store.insertFound(whole)
   else store.replace(whole, before.revision)

@@ -74,7 +74,9 @@ export class DeletionClock {
 
   #stored(): StoredRunningTime | undefined {
     const stored = unlessDamaged(() => this.#store.runningTime())
-    return stored !== undefined && this.#seal.isAuthenticRunningTime(stored) ? stored : undefined
+    return stored !== undefined && this.#seal.isAuthenticRunningTime(this.#store.rootGeneration(), stored)
+      ? stored
+      : undefined
   }
 
   /** So long at least had servers run when the latest of the waiting keys was scheduled. */
@@ -89,6 +91,9 @@ export class DeletionClock {
 
   #write(runningMs: number): void {
     const facts = { runningMs, monotonicMs: this.#clocks.monotonicMs() }
-    this.#store.setRunningTime({ ...facts, mac: this.#seal.macOfRunningTime(facts) })
+    this.#store.setRunningTime({
+      ...facts,
+      mac: this.#seal.macOfRunningTime(this.#store.rootGeneration(), facts),
+    })
   }
 }

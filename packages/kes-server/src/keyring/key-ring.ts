@@ -187,7 +187,6 @@ export class KeyRing {
       if (secretKey.length !== KEY_BYTES) throw new InvalidKeySizeError(algorithm)
       const createdAt = now()
       const facts = { keyId: randomBytes(KEY_ID_BYTES), name, algorithm, createdAt, createdBy: by.identity }
-      const sealed = this.#seal.sealKey(facts, material)
       const fingerprint = fingerprintOf(secretKey)
       const state = { state: 'enabled', revision: 1 } as const
       this.#store.transaction(() => {
@@ -196,7 +195,10 @@ export class KeyRing {
         const action = imported !== undefined ? 'import' : wasErased ? 'reuse' : 'create'
         const recorded = this.#record({ ...facts, ...state, fingerprint, time: createdAt, action }, by)
         const changed = { changedAt: createdAt, changedBy: by.identity, journalEntry: recorded.entry.number }
-        this.#store.insert(this.#withMac({ ...facts, sealed, ...state, ...changed }))
+        // Asked in here: another process may have changed the root key.
+        const rootGeneration = this.#store.rootGeneration()
+        const sealed = this.#seal.sealKey(rootGeneration, facts, material)
+        this.#store.insert(this.#withMac({ ...facts, sealed, ...state, ...changed, rootGeneration }))
       }, 'create key')
     } finally {
       wipe(material)
@@ -286,7 +288,10 @@ export class KeyRing {
     const detail = deletion === undefined ? {} : { detail: detailOfSchedule(deletion) }
     const { entry } = this.#record({ ...facts, state, revision, time, action, ...detail }, by)
     const changed = { revision, changedAt: time, changedBy: by.identity, journalEntry: entry.number }
-    const written = this.#withMac({ ...row, ...changed, state, deletion })
+    // A row that no root key opens was damaged before the last change of it: its state is all that can be signed.
+    const isKnown = this.#seal.knows(row.rootGeneration)
+    const rootGeneration = isKnown ? row.rootGeneration : this.#store.rootGeneration()
+    const written = this.#withMac({ ...row, ...changed, state, deletion, rootGeneration })
     this.#store.replace(written, row.revision)
     return written
   }
@@ -435,7 +440,8 @@ export class KeyRing {
   #eraseNow(name: KeyName, by: Actor, detail: Pick<EntryFacts, 'detail'> = {}): RecordedEntry {
     const recorded = this.#record({ ...this.#factsOfErasure(name), ...detail }, by)
     const { keyId, time } = recorded.entry
-    const facts = { name, keyId, erasedAt: time, erasedBy: by.identity }
+    const rootGeneration = this.#store.rootGeneration()
+    const facts = { name, keyId, erasedAt: time, erasedBy: by.identity, rootGeneration }
     const tombstone = { ...facts, mac: this.#seal.macOfErased(facts) }
     this.#store.erase(name, this.#options.erasedNames === 'free' ? undefined : tombstone)
     return recorded

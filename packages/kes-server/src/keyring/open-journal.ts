@@ -18,7 +18,8 @@ const PAGE_ROWS = 500
 /** @throws {@link SealDamagedError} if the journal has entries but lost its key, or the key can't be unsealed. */
 export function openJournal(store: KeyStore, seal: Seal): Journal {
   const sealed = store.journalKey()
-  if (sealed !== undefined) return new Journal(store, seal.storeId, seal.unsealJournalKey(sealed))
+  if (sealed !== undefined)
+    return new Journal(store, seal.storeId, seal.unsealJournalKey(store.rootGeneration(), sealed))
   return store.transaction(() => {
     if (store.lastEntry() !== undefined) {
       throw new SealDamagedError(
@@ -26,7 +27,7 @@ export function openJournal(store: KeyStore, seal: Seal): Journal {
       )
     }
     const { privateKey } = generateKeyPairSync('ed25519')
-    store.insertJournalKey(seal.sealJournalKey(privateKey))
+    store.insertJournalKey(seal.sealJournalKey(store.rootGeneration(), privateKey))
     const journal = new Journal(store, seal.storeId, privateKey)
     journal.append(setUpFacts())
     adoptKeys(store, seal, journal)

@@ -309,10 +309,13 @@ describe('a store of the first schema', () => {
       const before = { ...row, journalEntry: 0 }
       open.store.replace({ ...before, mac: open.seal.macOfRow(before) }, row.revision)
     }
+    const tables = ['journal', 'journal_key', 'erasures', 'running_time', 'old_root']
+    const columns = ['delete_at', 'running_from', 'waiting'].map((column) => ['keys', column])
+    for (const table of ['store', 'keys', 'erased_names']) columns.push([table, 'root_generation'])
     edit(
-      'DROP TABLE journal; DROP TABLE journal_key; DROP TABLE erasures; DROP TABLE running_time',
+      ...tables.map((table) => `DROP TABLE ${table}`),
       'DROP INDEX keys_pending',
-      ...['delete_at', 'running_from', 'waiting'].map((column) => `ALTER TABLE keys DROP COLUMN ${column}`),
+      ...columns.map(([table, column]) => `ALTER TABLE ${table} DROP COLUMN ${column}`),
       'PRAGMA user_version = 1',
       ...more,
     )

@@ -1,5 +1,6 @@
 /** What a guess at a passphrase costs: argon2id (RFC 9106) and the bounds of its parameters. */
-import { argon2Sync, createSecretKey, type KeyObject } from 'node:crypto'
+import { argon2, argon2Sync, createSecretKey, type KeyObject } from 'node:crypto'
+import { promisify } from 'node:util'
 import { SealOpenError } from './seal-errors.ts'
 
 export interface PassphraseCost {
@@ -44,23 +45,45 @@ export const ALLOWED_COST =
  * @throws {@link SealOpenError} if this process gets not enough memory for it.
  */
 export function stretchPassphrase(passphrase: Uint8Array, salt: Uint8Array, cost: PassphraseCost): KeyObject {
-  let bytes: Buffer | undefined
   try {
-    bytes = argon2Sync('argon2id', {
-      message: passphrase,
-      nonce: salt,
-      memory: cost.memoryKiB,
-      passes: cost.passes,
-      parallelism: cost.parallelism,
-      tagLength: KEY_BYTES,
-    })
-    return createSecretKey(bytes)
+    return keyOf(argon2Sync('argon2id', parameters(passphrase, salt, cost)))
   } catch (cause) {
-    const text = `the passphrase can not be checked: argon2id with ${cost.memoryKiB} KiB of memory failed`
-    throw new SealOpenError(text, { cause })
-  } finally {
-    bytes?.fill(0)
+    throw tooDear(cost, cause)
   }
+}
+
+/** As {@link stretchPassphrase}, beside other work of the process. */
+export async function stretchPassphraseAside(
+  passphrase: Uint8Array,
+  salt: Uint8Array,
+  cost: PassphraseCost,
+): Promise<KeyObject> {
+  try {
+    return keyOf(await promisify(argon2)('argon2id', parameters(passphrase, salt, cost)))
+  } catch (cause) {
+    throw tooDear(cost, cause)
+  }
+}
+
+function parameters(
+  message: Uint8Array,
+  nonce: Uint8Array,
+  { memoryKiB, passes, parallelism }: PassphraseCost,
+) {
+  return { message, nonce, memory: memoryKiB, passes, parallelism, tagLength: KEY_BYTES }
+}
+
+function keyOf(bytes: Buffer): KeyObject {
+  try {
+    return createSecretKey(bytes)
+  } finally {
+    bytes.fill(0)
+  }
+}
+
+function tooDear({ memoryKiB }: PassphraseCost, cause: unknown): SealOpenError {
+  const text = `the passphrase can not be checked: argon2id with ${memoryKiB} KiB of memory failed`
+  return new SealOpenError(text, { cause })
 }
 
 function isBetween(value: number, min: number, max: number): boolean {

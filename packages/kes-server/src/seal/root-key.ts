@@ -16,6 +16,7 @@ export type Purpose =
   | 'latchkey/row-mac/v1'
   | 'latchkey/store-check/v1'
   | 'latchkey/journal-key/v1'
+  | 'latchkey/old-root/v1'
 
 export class RootKey {
   readonly #bytes: Buffer

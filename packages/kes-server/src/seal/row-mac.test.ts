@@ -20,6 +20,7 @@ const facts: Omit<KeyRow, 'mac'> = {
   changedAt: '2026-11-25T01:42:04Z',
   changedBy: 'bob',
   journalEntry: 7,
+  rootGeneration: 1,
 }
 const row: KeyRow = { ...facts, mac: macOfRow(macKey, storeId, facts) }
 
@@ -71,6 +72,7 @@ const erasedFacts: Omit<ErasedName, 'mac'> = {
   keyId: facts.keyId,
   erasedAt: '2026-11-26T01:42:04Z',
   erasedBy: 'bob',
+  rootGeneration: 1,
 }
 const erased: ErasedName = { ...erasedFacts, mac: macOfErased(macKey, storeId, erasedFacts) }
 

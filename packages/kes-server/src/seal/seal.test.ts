@@ -50,8 +50,15 @@ function rowOf(seal: Seal, name: string): KeyRow {
     createdBy: 'alice',
   } as const
   const material = { secretKey: randomBytes(32), hmacKey: randomBytes(32) }
-  const life = { state: 'enabled', revision: 1, changedAt: at, changedBy: 'alice', journalEntry: 0 } as const
-  const sealed = seal.sealKey(facts, material)
+  const life = {
+    state: 'enabled',
+    revision: 1,
+    changedAt: at,
+    changedBy: 'alice',
+    journalEntry: 0,
+    rootGeneration: 1,
+  } as const
+  const sealed = seal.sealKey(1, facts, material)
   return { ...facts, ...life, sealed, mac: seal.macOfRow({ ...facts, ...life }) }
 }
 
@@ -141,7 +148,7 @@ test.each([
   [
     'its facts and slots, while it holds an erased name',
     `DELETE FROM store; DELETE FROM slots; DELETE FROM keys;
-     INSERT INTO erased_names VALUES (1, 'a', x'00', '', '', x'00')`,
+     INSERT INTO erased_names (id, name, key_id, erased_at, erased_by, mac) VALUES (1, 'a', x'00', '', '', x'00')`,
   ],
 ])('a store that has lost %s gets no second root key', (_, sql) => {
   withStore((store) => store.insert(rowOf(Seal.create(store, keyFile()), 'invoices')))
@@ -238,6 +245,7 @@ test('an erased name is authentic after a restart and with nothing changed', () 
     keyId: randomBytes(16),
     erasedAt: '2026-11-24T01:42:04Z',
     erasedBy: 'bob',
+    rootGeneration: 1,
   }
   withStore((store) => {
     const seal = Seal.create(store, keyFile())

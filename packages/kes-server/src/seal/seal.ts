@@ -1,12 +1,24 @@
-/** The seal of one open store: seals and unseals its keys, and tells its own rows from edited ones. */
+/**
+ * The seal of one open store: seals and unseals its keys, and tells its own rows from edited ones.
+ *
+ * While the root key changes there are two of them, and each row says by its number under which it is sealed.
+ */
 import assert from 'node:assert/strict'
 import { createHmac, type KeyObject, randomBytes } from 'node:crypto'
 import { now } from '../encoding/timestamp.ts'
+import { RecordDamagedError } from '../errors.ts'
 import type { ErasedName, KeyRow, StoredRunningTime } from '../store/key-store.ts'
-import type { NewSlot, RecordForm, SealStore } from '../store/seal-store.ts'
+import {
+  KEY_FILE_MARK_BYTES,
+  type NewSlot,
+  type RecordForm,
+  type SealStore,
+  type StoreFacts,
+} from '../store/seal-store.ts'
 import { authenticateKeyFile, sealKeyFile, unsealKeyFile } from './file-record.ts'
 import { frame } from './frame.ts'
 import { sealJournalKey, unsealJournalKey } from './journal-key.ts'
+import { unsealOldRoot } from './old-root.ts'
 import { DEFAULT_COST, type PassphraseCost } from './passphrase-cost.ts'
 import { RootKey } from './root-key.ts'
 import {
@@ -22,7 +34,7 @@ import {
 } from './row-mac.ts'
 import { SealDamagedError, SealOpenError } from './seal-errors.ts'
 import { type KeyFacts, type KeyMaterial, type SealedRecord, sealKey, unsealKey } from './sealed-record.ts'
-import { createKeyFileSlot, createPassphraseSlot, openSlots, type Secret, type SlotFacts } from './slots.ts'
+import { createSlot, openSlots, type Secret, type SlotFacts } from './slots.ts'
 
 export type { KeyFacts, KeyMaterial, PassphraseCost, SealedRecord, Secret }
 
@@ -43,20 +55,21 @@ interface Subkeys {
   readonly journal: KeyObject
 }
 
+const FIRST_GENERATION = 1
+
 export class Seal {
   readonly #storeId: Uint8Array
   readonly #recordForm: RecordForm
-  #subkeys: Subkeys | undefined
+  /** By the number of their root key. */
+  readonly #subkeys = new Map<number, Subkeys>()
+  #isDestroyed = false
+  /** The slot that opened the store; undefined for a store in memory. */
+  readonly ownSlot: number | undefined
 
-  private constructor(storeId: Uint8Array, recordForm: RecordForm, rootKey: RootKey) {
+  private constructor(storeId: Uint8Array, recordForm: RecordForm, ownSlot?: number) {
     this.#storeId = storeId
     this.#recordForm = recordForm
-    this.#subkeys = {
-      sealing: rootKey.subkey('latchkey/seal/v1'),
-      fileMac: rootKey.subkey('latchkey/file-record/v1'),
-      rowMac: rootKey.subkey('latchkey/row-mac/v1'),
-      journal: rootKey.subkey('latchkey/journal-key/v1'),
-    }
+    this.ownSlot = ownSlot
   }
 
   /** Whether the store has a root key. Only a store that has none may get one, by {@link Seal.create}. */
@@ -76,7 +89,7 @@ export class Seal {
     try {
       return Seal.#create(
         store,
-        (rootKey, facts) => [firstSlot(rootKey, secret, options.cost, facts)],
+        (rootKey, facts) => [createSlot(rootKey, secret, options.cost ?? DEFAULT_COST, facts)],
         options.label,
       )
     } finally {
@@ -104,7 +117,9 @@ export class Seal {
       const createdAt = now()
       const slots = makeSlots(rootKey, { storeId, label, createdAt })
       store.createSeal({ storeId, createdAt, check: checkOf(rootKey, storeId, createdAt) }, slots)
-      return new Seal(storeId, store.recordForm, rootKey)
+      const seal = new Seal(storeId, store.recordForm, store.readSeal()?.slots[0]?.slotId)
+      seal.learn(FIRST_GENERATION, rootKey)
+      return seal
     } finally {
       rootKey.destroy()
     }
@@ -117,18 +132,26 @@ export class Seal {
    */
   static open(store: SealStore, secret: Secret): Seal {
     let rootKey: RootKey | undefined
+    let oldKey: RootKey | undefined
     try {
       const stored = store.readSeal()
       if (stored === undefined)
         throw new SealOpenError('the store has not been set up: it has no root key yet')
-      const { storeId, createdAt, check } = stored.facts
-      rootKey = openSlots(stored.slots, secret, storeId)
-      if (!isSameMac(check, checkOf(rootKey, storeId, createdAt))) {
-        throw new SealDamagedError('the store is damaged: its slot holds the root key of another store')
+      const { storeId, rootGeneration } = stored.facts
+      const opened = openSlots(stored.slots, secret, storeId)
+      rootKey = opened.rootKey
+      assertRootKeyOf(stored.facts, rootKey)
+      const seal = new Seal(storeId, store.recordForm, opened.slot.slotId)
+      seal.learn(rootGeneration, rootKey)
+      if (stored.oldRoot !== undefined) {
+        const { generation, sealed } = stored.oldRoot
+        oldKey = unsealOldRoot(rootKey.subkey('latchkey/old-root/v1'), storeId, generation, sealed)
+        seal.learn(generation, oldKey)
       }
-      return new Seal(storeId, store.recordForm, rootKey)
+      return seal
     } finally {
       rootKey?.destroy()
+      oldKey?.destroy()
       wipe(secret)
     }
   }
@@ -138,10 +161,35 @@ export class Seal {
     return this.#storeId
   }
 
-  /** @param material - copied; the caller wipes its own. */
-  sealKey(facts: KeyFacts, material: KeyMaterial): SealedRecord {
-    if (this.#recordForm === 'kes') return sealKeyFile(this.#keys.fileMac, this.#storeId, facts, material)
-    return sealKey(this.#keys.sealing, this.#storeId, facts, material)
+  /** Rows may be sealed under this root key from now on. */
+  learn(generation: number, rootKey: RootKey): void {
+    this.#subkeys.set(generation, {
+      sealing: rootKey.subkey('latchkey/seal/v1'),
+      fileMac: rootKey.subkey('latchkey/file-record/v1'),
+      rowMac: rootKey.subkey('latchkey/row-mac/v1'),
+      journal: rootKey.subkey('latchkey/journal-key/v1'),
+    })
+  }
+
+  /** No row is sealed under this root key any more. */
+  forget(generation: number): void {
+    this.#subkeys.delete(generation)
+  }
+
+  /** Whether rows of this root key can be unsealed. */
+  knows(generation: number): boolean {
+    return this.#find(generation) !== undefined
+  }
+
+  /**
+   * @param generation - the number of the root key: for a new key, the store's.
+   * @param material - copied; the caller wipes its own.
+   */
+  sealKey(generation: number, facts: KeyFacts, material: KeyMaterial): SealedRecord {
+    const { fileMac, sealing } = this.#keysOf(generation)
+    return this.#recordForm === 'kes'
+      ? sealKeyFile(fileMac, this.#storeId, facts, material)
+      : sealKey(sealing, this.#storeId, facts, material)
   }
 
   /**
@@ -150,9 +198,15 @@ export class Seal {
    * @returns 32 bytes each, which the caller wipes.
    * @throws {@link RecordDamagedError} (502)
    */
-  unsealKey(row: KeyFacts & Pick<KeyRow, 'sealed'>): KeyMaterial {
-    if (this.#recordForm === 'kes') return unsealKeyFile(this.#keys.fileMac, this.#storeId, row, row.sealed)
-    return unsealKey(this.#keys.sealing, this.#storeId, row, row.sealed)
+  unsealKey(row: KeyFacts & Pick<KeyRow, 'sealed' | 'rootGeneration'>): KeyMaterial {
+    const keys = this.#find(row.rootGeneration)
+    if (keys === undefined) {
+      const detail = `the record of key '${row.name}' is sealed under root key ${row.rootGeneration}, which is gone`
+      throw new RecordDamagedError('read key', { detail })
+    }
+    return this.#recordForm === 'kes'
+      ? unsealKeyFile(keys.fileMac, this.#storeId, row, row.sealed)
+      : unsealKey(keys.sealing, this.#storeId, row, row.sealed)
   }
 
   /**
@@ -160,79 +214,103 @@ export class Seal {
    *
    * @param value - the content of the key's file, of which `facts` were read.
    */
-  adoptKeyFile(facts: KeyFacts, value: Uint8Array): SealedRecord {
+  adoptKeyFile(generation: number, facts: KeyFacts, value: Uint8Array): SealedRecord {
     assert.equal(this.#recordForm, 'kes')
-    return authenticateKeyFile(this.#keys.fileMac, this.#storeId, facts, value)
+    return authenticateKeyFile(this.#keysOf(generation).fileMac, this.#storeId, facts, value)
+  }
+
+  /**
+   * The record of a row under another root key.
+   *
+   * @throws {@link RecordDamagedError} (502) if it does not open under its own.
+   */
+  resealKey(generation: number, row: KeyFacts & Pick<KeyRow, 'sealed' | 'rootGeneration'>): SealedRecord {
+    const material = this.unsealKey(row)
+    try {
+      // The file of a key stays as it is, byte for byte.
+      return this.#recordForm === 'kes'
+        ? this.adoptKeyFile(generation, row, row.sealed.subarray(KEY_FILE_MARK_BYTES))
+        : this.sealKey(generation, row, material)
+    } finally {
+      material.secretKey.fill(0)
+      material.hmacKey?.fill(0)
+    }
   }
 
   /** @returns 32 bytes. */
   macOfRow(row: KeyRowFacts): Uint8Array {
-    return macOfRow(this.#keys.rowMac, this.#storeId, row)
+    return macOfRow(this.#keysOf(row.rootGeneration).rowMac, this.#storeId, row)
   }
 
   /** Whether this store wrote the row as it stands, but for its sealed bytes, which authenticate themselves. */
   isAuthentic(row: Omit<KeyRow, 'sealed'>): boolean {
-    return verifyRow(this.#keys.rowMac, this.#storeId, row)
+    const keys = this.#find(row.rootGeneration)
+    return keys !== undefined && verifyRow(keys.rowMac, this.#storeId, row)
   }
 
   /** @returns 32 bytes. */
   macOfErased(erased: ErasedNameFacts): Uint8Array {
-    return macOfErased(this.#keys.rowMac, this.#storeId, erased)
+    return macOfErased(this.#keysOf(erased.rootGeneration).rowMac, this.#storeId, erased)
   }
 
   isAuthenticErased(erased: ErasedName): boolean {
-    return verifyErased(this.#keys.rowMac, this.#storeId, erased)
+    const keys = this.#find(erased.rootGeneration)
+    return keys !== undefined && verifyErased(keys.rowMac, this.#storeId, erased)
   }
 
   /** @returns 32 bytes. */
-  macOfRunningTime(time: RunningTimeFacts): Uint8Array {
-    return macOfRunningTime(this.#keys.rowMac, this.#storeId, time)
+  macOfRunningTime(generation: number, time: RunningTimeFacts): Uint8Array {
+    return macOfRunningTime(this.#keysOf(generation).rowMac, this.#storeId, time)
   }
 
-  isAuthenticRunningTime(time: StoredRunningTime): boolean {
-    return isSameMac(time.mac, this.macOfRunningTime(time))
+  /** @param generation - the number of the store's root key: no other one seals it. */
+  isAuthenticRunningTime(generation: number, time: StoredRunningTime): boolean {
+    return isSameMac(time.mac, this.macOfRunningTime(generation, time))
   }
 
   /** @param privateKey - Ed25519. */
-  sealJournalKey(privateKey: KeyObject): Uint8Array {
-    return sealJournalKey(this.#keys.journal, this.#storeId, privateKey)
+  sealJournalKey(generation: number, privateKey: KeyObject): Uint8Array {
+    return sealJournalKey(this.#keysOf(generation).journal, this.#storeId, privateKey)
   }
 
   /** @throws {@link SealDamagedError} if it was sealed for another store, or a bit changed. */
-  unsealJournalKey(sealed: Uint8Array): KeyObject {
-    return unsealJournalKey(this.#keys.journal, this.#storeId, sealed)
+  unsealJournalKey(generation: number, sealed: Uint8Array): KeyObject {
+    return unsealJournalKey(this.#keysOf(generation).journal, this.#storeId, sealed)
   }
 
   /** Drops the derived keys; the seal can't be used afterwards. */
   destroy(): void {
-    this.#subkeys = undefined
+    this.#subkeys.clear()
+    this.#isDestroyed = true
   }
 
-  get #keys(): Subkeys {
-    assert(this.#subkeys, 'the seal is used after it was destroyed')
-    return this.#subkeys
+  #find(generation: number): Subkeys | undefined {
+    assert(!this.#isDestroyed, 'the seal is used after it was destroyed')
+    return this.#subkeys.get(generation)
+  }
+
+  #keysOf(generation: number): Subkeys {
+    const keys = this.#find(generation)
+    assert(keys, `the seal has no root key ${generation}`)
+    return keys
   }
 }
 
-function firstSlot(
-  rootKey: RootKey,
-  secret: Secret,
-  cost: PassphraseCost = DEFAULT_COST,
-  facts: SlotFacts,
-): NewSlot {
-  return secret.kind === 'passphrase'
-    ? createPassphraseSlot(rootKey, secret.passphrase, cost, facts)
-    : createKeyFileSlot(rootKey, secret.bytes, facts)
+/** @throws {@link SealDamagedError} if it is the root key of another store. */
+export function assertRootKeyOf({ storeId, createdAt, check }: StoreFacts, rootKey: RootKey): void {
+  if (isSameMac(check, checkOf(rootKey, storeId, createdAt))) return
+  throw new SealDamagedError('the store is damaged: its slot holds the root key of another store')
 }
 
 /** By this a root key is known to be the store's, also while the store holds no key. */
-function checkOf(rootKey: RootKey, storeId: Uint8Array, createdAt: string): Buffer {
+export function checkOf(rootKey: RootKey, storeId: Uint8Array, createdAt: string): Buffer {
   return createHmac('sha256', rootKey.subkey('latchkey/store-check/v1'))
     .update(frame('latchkey store v1', storeId, createdAt))
     .digest()
 }
 
-function wipe(secret: Secret): void {
+/** Whoever held the secret has no more use for it. */
+export function wipe(secret: Secret): void {
   if (secret.kind === 'passphrase') secret.passphrase.fill(0)
   else secret.bytes.fill(0)
 }

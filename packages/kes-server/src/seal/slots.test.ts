@@ -21,6 +21,7 @@ const keyFileSlot = createKeyFileSlot(rootKey, fileBytes, facts)
 
 const rows = (...slots: NewSlot[]): SlotRow[] => slots.map((slot, index) => ({ ...slot, slotId: index + 1 }))
 const bytesOf = (key: RootKey) => key.lend((bytes) => Buffer.from(bytes))
+const opened = (...of: Parameters<typeof openSlots>) => bytesOf(openSlots(...of).rootKey)
 const record = (slot: NewSlot, change: (bytes: Buffer) => void): NewSlot => {
   const bytes = Buffer.from(slot.record)
   change(bytes)
@@ -34,16 +35,16 @@ const flipped = (slot: NewSlot, bit: number) =>
 test('a passphrase slot has 90 bytes, a key file slot 78, and each opens to the root key', () => {
   expect(passphraseSlot.record).toHaveLength(90)
   expect(keyFileSlot.record).toHaveLength(78)
-  expect(bytesOf(openSlots(rows(passphraseSlot), passphrase(), storeId))).toEqual(bytesOf(rootKey))
-  expect(bytesOf(openSlots(rows(keyFileSlot), keyFile(), storeId))).toEqual(bytesOf(rootKey))
+  expect(opened(rows(passphraseSlot), passphrase(), storeId)).toEqual(bytesOf(rootKey))
+  expect(opened(rows(keyFileSlot), keyFile(), storeId)).toEqual(bytesOf(rootKey))
 })
 
 test('one secret opens its slot among others, in any order and beside damaged ones', () => {
   const other = createPassphraseSlot(rootKey, Buffer.from('other passphrase'), CHEAP, facts)
   const short = { ...passphraseSlot, record: passphraseSlot.record.subarray(1) }
   const slots = rows(short, other, keyFileSlot, flipped(passphraseSlot, 400), passphraseSlot)
-  expect(bytesOf(openSlots(slots, passphrase(), storeId))).toEqual(bytesOf(rootKey))
-  expect(bytesOf(openSlots(slots, keyFile(), storeId))).toEqual(bytesOf(rootKey))
+  expect(opened(slots, passphrase(), storeId)).toEqual(bytesOf(rootKey))
+  expect(opened(slots, keyFile(), storeId)).toEqual(bytesOf(rootKey))
 })
 
 test('a wrong passphrase or key file opens nothing and is told in one line', () => {
@@ -143,5 +144,5 @@ test('a store with no slot, or with more than the limit, is damaged', () => {
   expect(() => openSlots([], keyFile(), storeId)).toThrow(SealDamagedError)
   const many = rows(...Array.from({ length: SLOTS_MAX + 1 }, () => keyFileSlot))
   expect(() => openSlots(many, keyFile(), storeId)).toThrow(SealDamagedError)
-  expect(bytesOf(openSlots(many.slice(1), keyFile(), storeId))).toEqual(bytesOf(rootKey))
+  expect(opened(many.slice(1), keyFile(), storeId)).toEqual(bytesOf(rootKey))
 })

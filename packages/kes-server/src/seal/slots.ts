@@ -24,7 +24,13 @@ import type { NewSlot, SlotRow } from '../store/seal-store.ts'
 import { AEAD_OVERHEAD_BYTES, aeadOpen, aeadSeal } from './aead.ts'
 import { frame } from './frame.ts'
 import { KEY_FILE_BYTES_MIN } from './key-file.ts'
-import { ALLOWED_COST, isAllowedCost, type PassphraseCost, stretchPassphrase } from './passphrase-cost.ts'
+import {
+  ALLOWED_COST,
+  isAllowedCost,
+  type PassphraseCost,
+  stretchPassphrase,
+  stretchPassphraseAside,
+} from './passphrase-cost.ts'
 import { deriveKey, ROOT_KEY_BYTES, RootKey } from './root-key.ts'
 import {
   SealDamagedError,
@@ -46,6 +52,21 @@ export interface SlotFacts {
   readonly label: string
   /** RFC 3339, UTC. */
   readonly createdAt: string
+}
+
+/** What a slot says of itself without its secret. */
+export interface SlotDescription {
+  readonly slotId: number
+  readonly label: string
+  readonly createdAt: string
+  readonly kind: Secret['kind'] | 'damaged'
+  /** Of a passphrase. */
+  readonly cost?: PassphraseCost
+}
+
+export interface OpenedSlot {
+  readonly slot: SlotRow
+  readonly rootKey: RootKey
 }
 
 /** What stands before the nonce. */
@@ -109,26 +130,86 @@ export function createKeyFileSlot(rootKey: RootKey, bytes: Uint8Array, facts: Sl
   )
 }
 
+/** @throws {@link UnfitSecretError} as {@link createPassphraseSlot} and {@link createKeyFileSlot}. */
+export function createSlot(
+  rootKey: RootKey,
+  secret: Secret,
+  cost: PassphraseCost,
+  facts: SlotFacts,
+): NewSlot {
+  return secret.kind === 'passphrase'
+    ? createPassphraseSlot(rootKey, secret.passphrase, cost, facts)
+    : createKeyFileSlot(rootKey, secret.bytes, facts)
+}
+
+/** As {@link createSlot}, beside other work of the process. */
+export async function createSlotAside(
+  rootKey: RootKey,
+  secret: Secret,
+  cost: PassphraseCost,
+  facts: SlotFacts,
+): Promise<NewSlot> {
+  if (secret.kind === 'key file') return createKeyFileSlot(rootKey, secret.bytes, facts)
+  assertFitPassphrase(secret.passphrase, cost)
+  const header = { kind: 'passphrase', cost, salt: randomBytes(SALT_BYTES) } as const
+  const key = await stretchPassphraseAside(secret.passphrase, header.salt, cost)
+  return wrapUnder(key, rootKey, header, facts)
+}
+
+/**
+ * The first slot that the secret opens, beside other work of the process.
+ *
+ * @returns undefined if it opens none.
+ */
+export async function findSlot(
+  slots: readonly SlotRow[],
+  secret: Secret,
+  storeId: Uint8Array,
+): Promise<OpenedSlot | undefined> {
+  for (const slot of slots.slice(0, SLOTS_MAX)) {
+    const header = decodeHeader(slot.record)
+    if (header?.kind !== secret.kind) continue
+    const key =
+      header.kind === 'passphrase' && secret.kind === 'passphrase'
+        ? await stretchPassphraseAside(secret.passphrase, header.salt, header.cost)
+        : wrappingKey(header, secret)
+    const rootKey = unwrapUnder(key, slot.record, { storeId, ...slot })
+    if (rootKey !== undefined) return { slot, rootKey }
+  }
+  return undefined
+}
+
+export function describeSlot({ slotId, label, createdAt, record }: SlotRow): SlotDescription {
+  const header = decodeHeader(record)
+  const facts = { slotId, label, createdAt, kind: header?.kind ?? 'damaged' } as const
+  return header?.kind === 'passphrase' ? { ...facts, cost: header.cost } : facts
+}
+
+/** The bytes of a slot's record that hold the root key: nonce, ciphertext and tag. */
+export function boxOf(record: Uint8Array): Uint8Array {
+  return record.subarray(-BOX_BYTES)
+}
+
 /**
  * The root key, from the first slot that the secret opens.
  *
  * @throws {@link WrongPassphraseError} or {@link WrongKeyFileError} if it opens none.
  * @throws {@link SealDamagedError} if there is no slot, or more than {@link SLOTS_MAX}.
  */
-export function openSlots(slots: readonly SlotRow[], secret: Secret, storeId: Uint8Array): RootKey {
+export function openSlots(slots: readonly SlotRow[], secret: Secret, storeId: Uint8Array): OpenedSlot {
   if (slots.length === 0)
     throw new SealDamagedError('the store has no slot, so no passphrase or key file opens it')
   if (slots.length > SLOTS_MAX) throw new SealDamagedError(`the store has more than ${SLOTS_MAX} slots`)
 
   let damaged = 0
   let tried = 0
-  for (const { label, createdAt, record } of slots) {
-    const header = decodeHeader(record)
+  for (const slot of slots) {
+    const header = decodeHeader(slot.record)
     if (header === undefined) damaged += 1
     if (header?.kind !== secret.kind) continue
     tried += 1
-    const rootKey = unwrap(record, header, secret, { storeId, label, createdAt })
-    if (rootKey !== undefined) return rootKey
+    const rootKey = unwrapUnder(wrappingKey(header, secret), slot.record, { storeId, ...slot })
+    if (rootKey !== undefined) return { slot, rootKey }
   }
   throw wrongSecret(secret, tried, damaged)
 }
@@ -143,22 +224,19 @@ function wrongSecret(secret: Secret, tried: number, damaged: number): SealOpenEr
 }
 
 function wrap(rootKey: RootKey, header: SlotHeader, secret: Secret, facts: SlotFacts): NewSlot {
+  return wrapUnder(wrappingKey(header, secret), rootKey, header, facts)
+}
+
+function wrapUnder(key: KeyObject, rootKey: RootKey, header: SlotHeader, facts: SlotFacts): NewSlot {
   const headerBytes = encodeHeader(header)
-  const key = wrappingKey(header, secret)
   const box = rootKey.lend((bytes) => aeadSeal(key, associatedData(headerBytes, facts), bytes))
   const { label, createdAt } = facts
   return { label, createdAt, record: Buffer.concat([headerBytes, box]) }
 }
 
-function unwrap(
-  record: Uint8Array,
-  header: SlotHeader,
-  secret: Secret,
-  facts: SlotFacts,
-): RootKey | undefined {
+function unwrapUnder(key: KeyObject, record: Uint8Array, facts: SlotFacts): RootKey | undefined {
   const headerBytes = record.subarray(0, -BOX_BYTES)
-  const box = record.subarray(-BOX_BYTES)
-  const bytes = aeadOpen(wrappingKey(header, secret), associatedData(headerBytes, facts), box)
+  const bytes = aeadOpen(key, associatedData(headerBytes, facts), boxOf(record))
   return bytes && RootKey.from(bytes)
 }
 

@@ -30,7 +30,7 @@ interface Erasure {
   readonly id: number
   readonly name: KeyName
   readonly parts: readonly Uint8Array[]
-  /** False after a restart: then the ends alone can be searched for, and the database is rebuilt in any case. */
+  /** False after a restart, or if it has copies: then its ends are searched for, in a database that is rebuilt first. */
   readonly isWhole: boolean
 }
 
@@ -56,13 +56,22 @@ export class Erasures {
     this.#statements = prepare(db)
   }
 
-  /** Part of the transaction that deletes the key's row. */
-  add(name: KeyName, sealed: Uint8Array): void {
+  /**
+   * Part of the transaction that deletes the key's row, or replaces a secret of the seal.
+   *
+   * @param hasCopies - whether the files may hold the secret under other bytes, too: then the database is rebuilt.
+   */
+  add(name: KeyName, sealed: Uint8Array, { hasCopies = false } = {}): void {
     if (this.#files === undefined) return
     const head = inverted(sealed.subarray(0, HEAD_BYTES))
     const tail = inverted(sealed.subarray(Math.max(HEAD_BYTES, sealed.length - TAIL_BYTES)))
     const { lastInsertRowid } = this.#statements.insert.run(name, head, tail)
-    this.#records.set(Number(lastInsertRowid), sealed)
+    if (!hasCopies) this.#records.set(Number(lastInsertRowid), sealed)
+  }
+
+  /** Whether something that was erased under this name may still stand in a file. */
+  isDue(name: KeyName): boolean {
+    return this.#statements.isDue.get(name) !== undefined
   }
 
   /** Whether a key of this name was erased and nobody has been told yet that it is off the disk. */
@@ -84,7 +93,7 @@ export class Erasures {
     const deadlineMs = performance.now() + timeoutMs
     this.#waiting.set(name, (this.#waiting.get(name) ?? 0) + 1)
     try {
-      while (this.#statements.isDue.get(name) !== undefined) {
+      while (this.isDue(name)) {
         const isDone = await settledBy(deadlineMs, this.#joinRound())
         if (performance.now() >= deadlineMs) throw new ErasePendingError({ detail: this.#whyPending() })
         if (!isDone) await delay(RETRY_MS)
@@ -92,7 +101,8 @@ export class Erasures {
       this.#statements.forgetClean.run(name)
     } catch (cause) {
       if (cause instanceof ErasePendingError) throw cause
-      throw new ErasePendingError({ detail: `key '${name}' is still on the disk`, cause })
+      const what = name === '' ? 'a replaced secret of the seal' : `key '${name}'`
+      throw new ErasePendingError({ detail: `${what} is still on the disk`, cause })
     } finally {
       const others = (this.#waiting.get(name) ?? 1) - 1
       if (others === 0) this.#waiting.delete(name)

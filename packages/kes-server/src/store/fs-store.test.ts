@@ -80,12 +80,13 @@ function row(name = a, value = VALUE): KeyRow {
     changedAt: '2026-01-01T00:00:00Z',
     changedBy: 'me',
     journalEntry: 1,
+    rootGeneration: 1,
     mac: randomBytes(32),
   }
 }
 
 function tombstone(name = a): ErasedName {
-  return { name, keyId: randomBytes(16), erasedAt: '', erasedBy: '', mac: randomBytes(32) }
+  return { name, keyId: randomBytes(16), erasedAt: '', erasedBy: '', rootGeneration: 1, mac: randomBytes(32) }
 }
 
 /** All bytes that stand beside the folder. */

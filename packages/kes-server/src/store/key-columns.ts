@@ -35,6 +35,7 @@ export function keyRowToColumns(row: KeyRow): ColumnValues {
   assert.equal(row.deletion !== undefined, row.state === 'pending')
   const { atMs, runningFromMs, waitingMs } = row.deletion ?? NO_DELETION
   for (const ms of [atMs, runningFromMs, waitingMs]) assert(Number.isSafeInteger(ms) && ms >= 0)
+  assert(Number.isSafeInteger(row.rootGeneration) && row.rootGeneration >= 1)
   return {
     name: row.name,
     key_id: row.keyId,
@@ -49,6 +50,7 @@ export function keyRowToColumns(row: KeyRow): ColumnValues {
     delete_at: atMs,
     running_from: runningFromMs,
     waiting: waitingMs,
+    root_generation: row.rootGeneration,
     mac: row.mac,
     sealed: row.sealed,
   }
@@ -73,6 +75,7 @@ export function keyRowFromColumns(name: KeyName, row: unknown): KeyRow {
     changedAt: columns.text('changed_at'),
     changedBy: columns.text('changed_by'),
     journalEntry: columns.integer('journal_entry', 0),
+    rootGeneration: columns.integer('root_generation', 1),
     ...(state === 'pending' ? { deletion: deletionFromColumns(columns) } : {}),
     mac: columns.bytesAsFound('mac'),
   }
@@ -103,6 +106,7 @@ export function erasedNameToColumns(erased: ErasedName): ColumnValues {
     key_id: erased.keyId,
     erased_at: erased.erasedAt,
     erased_by: erased.erasedBy,
+    root_generation: erased.rootGeneration,
     mac: erased.mac,
   }
 }
@@ -115,6 +119,7 @@ export function erasedNameFromColumns(name: KeyName, row: unknown): ErasedName {
     keyId: columns.bytes('key_id', KEY_ID_BYTES),
     erasedAt: columns.text('erased_at'),
     erasedBy: columns.text('erased_by'),
+    rootGeneration: columns.integer('root_generation', 1),
     mac: columns.bytesAsFound('mac'),
   }
 }

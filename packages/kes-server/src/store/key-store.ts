@@ -51,7 +51,9 @@ export interface KeyRow {
   readonly changedBy: string
   /** Number of the last journal entry about this key; 0 before there is one. */
   readonly journalEntry: number
-  /** 32 bytes over everything above but `sealed`. Read back as found, of any length. */
+  /** Which of the store's root keys seals the record and makes the MAC: 1 for the first. */
+  readonly rootGeneration: number
+  /** 32 bytes over everything above but `sealed` and the root key's number. Read back as found, of any length. */
   readonly mac: Uint8Array
 }
 
@@ -62,7 +64,9 @@ export interface ErasedName {
   readonly keyId: Uint8Array
   readonly erasedAt: string
   readonly erasedBy: string
-  /** 32 bytes over everything above. Read back as found, of any length. */
+  /** As {@link KeyRow.rootGeneration}. */
+  readonly rootGeneration: number
+  /** 32 bytes over everything above but the root key's number. Read back as found, of any length. */
   readonly mac: Uint8Array
 }
 
@@ -119,6 +123,8 @@ export interface KeyStore extends JournalStore {
   finishErasure(name: KeyName): Promise<void>
   /** Frees an erased name. @returns whether it was one. */
   dropErased(name: KeyName): boolean
+  /** The number of the root key that new rows are sealed under. To be asked inside the transaction that writes them. */
+  rootGeneration(): number
 
   /**
    * Tries again, once, to remove what erased keys left in the store's files.

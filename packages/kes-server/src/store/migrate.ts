@@ -5,6 +5,7 @@ import { initial } from './migrations/001-initial.ts'
 import { journal } from './migrations/002-journal.ts'
 import { erasures } from './migrations/003-erasures.ts'
 import { deletions } from './migrations/004-deletions.ts'
+import { rootRotation } from './migrations/005-root-rotation.ts'
 import { StoreOpenError } from './open-errors.ts'
 
 export interface Migration {
@@ -16,7 +17,7 @@ export interface Migration {
 /** `LKEY`, by which `file` and other programs tell a Latchkey store from other SQLite files. */
 export const APPLICATION_ID = 0x4c4b4559
 
-const MIGRATIONS: readonly Migration[] = [initial, journal, erasures, deletions]
+const MIGRATIONS: readonly Migration[] = [initial, journal, erasures, deletions, rootRotation]
 export const SCHEMA_VERSION = MIGRATIONS.length
 
 /**

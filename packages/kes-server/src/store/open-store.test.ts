@@ -52,6 +52,7 @@ function keyRow(name: string): KeyRow {
     changedAt: at,
     changedBy: 'alice',
     journalEntry: 0,
+    rootGeneration: 1,
     mac: randomBytes(32),
   }
 }
@@ -164,7 +165,8 @@ describe('what can not be a store is refused in one line', () => {
   test('the store of a newer server, which is left as it is', () => {
     SqliteStore.open(path).close()
     edit(`PRAGMA user_version = ${SCHEMA_VERSION + 1}`)
-    expect(refusal()).toMatch(/a newer server has written it \(schema 5, this server knows 4\)/)
+    const [newer, known] = [SCHEMA_VERSION + 1, SCHEMA_VERSION]
+    expect(refusal()).toContain(`a newer server has written it (schema ${newer}, this server knows ${known})`)
   })
 
   test('the store of a newer server that was killed, whose log is left as it is', () => {
@@ -277,7 +279,7 @@ describe('damage', () => {
     }
   }
 
-  test('one flipped bit anywhere is a clean refusal or touches one key at most', () => {
+  test('one flipped bit anywhere is a clean refusal or touches one key at most', { timeout: 30_000 }, () => {
     const rows = makeStore()
     const intact = readFileSync(path)
     const bits = fc.oneof(

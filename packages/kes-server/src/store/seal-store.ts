@@ -1,4 +1,6 @@
-/** What the seal keeps in the store: who the store is, and the slots that hold its wrapped root key. */
+/** What the seal keeps in the store: who the store is, the slots that hold its wrapped root key, and its rotation. */
+import type { KeyName } from '../names.ts'
+import type { ErasedName } from './key-store.ts'
 
 /** One way to unwrap the root key. `record` is sealed bytes; docs/sealed-record.md has its format. */
 export interface NewSlot {
@@ -21,11 +23,21 @@ export interface StoreFacts {
   readonly createdAt: string
   /** 32 bytes by which a root key is recognised. */
   readonly check: Uint8Array
+  /** The root key's number: 1 for the first. */
+  readonly rootGeneration: number
+}
+
+/** The root key before the current one, while rows are sealed under it. */
+export interface OldRoot {
+  readonly generation: number
+  /** Under the current root key. Read back as found. */
+  readonly sealed: Uint8Array
 }
 
 export interface StoredSeal {
   readonly facts: StoreFacts
   readonly slots: readonly SlotRow[]
+  readonly oldRoot: OldRoot | undefined
 }
 
 /** `sealed`: encrypted under the root key. `kes`: as the Go KES has keys in its folder, in the clear. */
@@ -33,6 +45,23 @@ export type RecordForm = 'sealed' | 'kes'
 
 /** What a store of the form `kes` keeps of a record in its database, before the value that stands in the key's file. */
 export const KEY_FILE_MARK_BYTES = 33
+
+/** What takes the place of the seal when its root key changes. */
+export interface NewRoot {
+  readonly check: Uint8Array
+  readonly oldRoot: OldRoot
+  /** Under the new root key. */
+  readonly journalKey: Uint8Array
+}
+
+/** A row by which a page goes on, and whose name finds it. */
+export interface RowPlace {
+  readonly id: number
+  readonly name: KeyName
+}
+
+/** A secret of the seal that was replaced: the bytes that must not stay in any file of the store. */
+export type ReplacedSecret = Uint8Array
 
 export interface SealStore {
   /** The form of the keys' records that this store keeps. */
@@ -48,5 +77,32 @@ export interface SealStore {
    *
    * @throws {@link StoreOpenError} if the store has a seal, or if it outlives the process and `slots` is empty.
    */
-  createSeal(facts: StoreFacts, slots: readonly NewSlot[]): void
+  createSeal(facts: Omit<StoreFacts, 'rootGeneration'>, slots: readonly NewSlot[]): void
+}
+
+/** What a running store can change of its seal. A write joins the transaction that it is part of. */
+export interface SealChanges extends SealStore {
+  /** @returns the new slot's id. */
+  insertSlot(slot: NewSlot): number
+  /** The slot keeps its id. */
+  replaceSlot(slot: SlotRow, replaced: ReplacedSecret): void
+  removeSlot(slotId: number, replaced: ReplacedSecret): void
+
+  /** New rows are sealed under the new root key from now on. */
+  replaceRoot(root: NewRoot): void
+  /** Key rows that are sealed under an older root key, from the row after `after` on. */
+  keysOfOldRoot(after: number, limit: number): RowPlace[]
+  /** As {@link SealChanges.keysOfOldRoot}. */
+  erasedOfOldRoot(after: number, limit: number): RowPlace[]
+  /** How many rows, keys and erased names, are sealed under an older root key. */
+  countOfOldRoot(): number
+  replaceErased(erased: ErasedName): void
+  /** No row needs the old root key any more. */
+  dropOldRoot(replaced: ReplacedSecret): void
+  /**
+   * Ends once no file of the store holds a secret that was replaced.
+   *
+   * @throws {@link ErasePendingError} after 5 s, or if the disk fails; the store goes on, as with erased keys.
+   */
+  finishReplacement(): Promise<void>
 }

@@ -46,6 +46,7 @@ function keyRow(of: KeyName | string, changed: Partial<KeyRow> = {}): KeyRow {
     changedAt: '2026-11-24T01:42:04.115739409Z',
     changedBy: 'alice',
     journalEntry: 0,
+    rootGeneration: 1,
     mac: randomBytes(32),
     ...changed,
   }
@@ -53,7 +54,8 @@ function keyRow(of: KeyName | string, changed: Partial<KeyRow> = {}): KeyRow {
 
 function tombstone(row: KeyRow): ErasedName {
   const { keyId } = row
-  return { name: row.name, keyId, erasedAt: '2026-11-25T00:00:00Z', erasedBy: 'bob', mac: randomBytes(32) }
+  const erasure = { erasedAt: '2026-11-25T00:00:00Z', erasedBy: 'bob', rootGeneration: 1 }
+  return { name: row.name, keyId, ...erasure, mac: randomBytes(32) }
 }
 
 /** A second connection, as another program's. */
@@ -82,6 +84,7 @@ describe('rows', () => {
           algorithm: fc.constantFrom('AES256' as const, 'ChaCha20' as const),
           revision: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
           journalEntry: fc.nat({ max: Number.MAX_SAFE_INTEGER }),
+          rootGeneration: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
         }),
         (changed) => {
           const memory = SqliteStore.inMemory()

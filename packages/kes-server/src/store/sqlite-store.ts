@@ -33,8 +33,26 @@ import {
   type StoredRunningTime,
 } from './key-store.ts'
 import { StoreOpenError } from './open-errors.ts'
-import type { NewSlot, RecordForm, SealStore, StoredSeal, StoreFacts } from './seal-store.ts'
-import { insertSeal, readSeal } from './seal-table.ts'
+import type {
+  NewRoot,
+  NewSlot,
+  RecordForm,
+  ReplacedSecret,
+  RowPlace,
+  SealChanges,
+  SlotRow,
+  StoredSeal,
+  StoreFacts,
+} from './seal-store.ts'
+import {
+  dropOldRoot,
+  insertSeal,
+  insertSlot,
+  readSeal,
+  removeSlot,
+  replaceRoot,
+  replaceSlot,
+} from './seal-table.ts'
 import { asOpenError, asStoreError, isUniqueViolation } from './sqlite-errors.ts'
 import type { Statements } from './statements.ts'
 import { createPrivateFile, permissionWarnings, resolveStorePath } from './store-file.ts'
@@ -43,6 +61,9 @@ import { StoreLock } from './store-lock.ts'
 
 const BUSY_TIMEOUT_MS = 1000
 const ERASE_TIMEOUT_MS = 5000
+/** Under which the seal's own secrets are erased; no key has it. */
+const NO_NAME = '' as KeyName
+
 export interface SqliteStoreOptions {
   /** How long a write waits for another process's. */
   readonly busyTimeoutMs?: number
@@ -53,7 +74,7 @@ export interface SqliteStoreOptions {
 /** Follows every name that begins with the same prefix. */
 const LAST = '\u{10ffff}'
 
-export class SqliteStore implements KeyStore, SealStore {
+export class SqliteStore implements KeyStore, SealChanges {
   readonly recordForm: RecordForm = 'sealed'
   /** Without symbolic links; `:memory:` for a store in memory. */
   readonly path: string
@@ -155,7 +176,9 @@ export class SqliteStore implements KeyStore, SealStore {
       const erased = this.#statements.erase.get(name)
       if (erased === undefined) throw new KeyNotFoundError()
       if (tombstone !== undefined) this.#statements.insertErased.run(erasedNameToColumns(tombstone))
-      this.#erasures.add(name, new Columns(erased).bytesAsFound('sealed'))
+      // While the root key changes, files may hold the record as it was sealed under the one before.
+      const hasCopies = this.#statements.hasOldRoot.get() !== undefined || this.#erasures.isDue(NO_NAME)
+      this.#erasures.add(name, new Columns(erased).bytesAsFound('sealed'), { hasCopies })
     })
   }
 
@@ -169,7 +192,7 @@ export class SqliteStore implements KeyStore, SealStore {
 
   /** Every name of which {@link SqliteStore.isErasing} is true. */
   protected erasingNames(): KeyName[] {
-    return this.#attempt('delete key', () => this.#erasures.names())
+    return this.#attempt('delete key', () => this.#erasures.names().filter((name) => name !== NO_NAME))
   }
 
   finishErasure(name: KeyName): Promise<void> {
@@ -289,7 +312,7 @@ export class SqliteStore implements KeyStore, SealStore {
     }
   }
 
-  createSeal(facts: StoreFacts, slots: readonly NewSlot[]): void {
+  createSeal(facts: Omit<StoreFacts, 'rootGeneration'>, slots: readonly NewSlot[]): void {
     if (slots.length === 0 && this.path !== IN_MEMORY) {
       throw new StoreOpenError(
         this.path,
@@ -297,6 +320,72 @@ export class SqliteStore implements KeyStore, SealStore {
       )
     }
     this.#write('create key', () => insertSeal(this.#db, this.path, facts, slots))
+  }
+
+  rootGeneration(): number {
+    return this.#attempt('read key', () => Number(this.#statements.rootGeneration.get()))
+  }
+
+  insertSlot(slot: NewSlot): number {
+    return this.#write('change seal', () => insertSlot(this.#db, slot))
+  }
+
+  replaceSlot(slot: SlotRow, replaced: ReplacedSecret): void {
+    this.#write('change seal', () => {
+      replaceSlot(this.#db, slot)
+      this.#erasures.add(NO_NAME, replaced)
+    })
+  }
+
+  removeSlot(slotId: number, replaced: ReplacedSecret): void {
+    this.#write('change seal', () => {
+      removeSlot(this.#db, slotId)
+      this.#erasures.add(NO_NAME, replaced)
+    })
+  }
+
+  replaceRoot(root: NewRoot): void {
+    this.#write('change seal', () => replaceRoot(this.#db, root))
+  }
+
+  keysOfOldRoot(after: number, limit: number): RowPlace[] {
+    return this.#placesOf('keysOfOldRoot', after, limit)
+  }
+
+  erasedOfOldRoot(after: number, limit: number): RowPlace[] {
+    return this.#placesOf('erasedOfOldRoot', after, limit)
+  }
+
+  #placesOf(rows: 'keysOfOldRoot' | 'erasedOfOldRoot', after: number, limit: number): RowPlace[] {
+    return this.#attempt('change seal', () =>
+      this.#statements[rows].all(after, this.rootGeneration(), limit).map((row) => {
+        const columns = new Columns(row)
+        return { id: columns.integer('id', 0), name: columns.textAsFound('name') as KeyName }
+      }),
+    )
+  }
+
+  countOfOldRoot(): number {
+    const generation = this.rootGeneration()
+    return this.#attempt('change seal', () =>
+      Number(this.#statements.countOfOldRoot.get(generation, generation)),
+    )
+  }
+
+  replaceErased(erased: ErasedName): void {
+    this.#write('change seal', () => this.#statements.insertErased.run(erasedNameToColumns(erased)))
+  }
+
+  dropOldRoot(replaced: ReplacedSecret): void {
+    this.#write('change seal', () => {
+      dropOldRoot(this.#db)
+      this.#erasures.add(NO_NAME, replaced, { hasCopies: true })
+    })
+  }
+
+  finishReplacement(): Promise<void> {
+    assert.equal(this.#depth, 0)
+    return this.#erasures.finish(NO_NAME, this.#eraseTimeoutMs)
   }
 
   status(): void {

@@ -35,6 +35,11 @@ export interface Statements {
   readonly entries: Statement<[number, number]>
   readonly lastEntryOf: Statement<[string]>
   readonly entriesOf: Statement<[string, number, number]>
+  readonly rootGeneration: Statement<[]>
+  readonly hasOldRoot: Statement<[]>
+  readonly keysOfOldRoot: Statement<[after: number, below: number, limit: number]>
+  readonly erasedOfOldRoot: Statement<[after: number, below: number, limit: number]>
+  readonly countOfOldRoot: Statement<[below: number, below: number]>
   readonly dataVersion: Statement<[]>
   readonly probe: Statement<[]>
 }
@@ -58,14 +63,14 @@ export function prepareStatements(db: Database.Database): Statements {
     read: db.prepare<[string]>('SELECT * FROM keys WHERE name = ?'),
     insert: db.prepare(`
       INSERT INTO keys (name, key_id, algorithm, created_at, created_by, state, revision, changed_at, changed_by,
-        journal_entry, delete_at, running_from, waiting, mac, sealed)
+        journal_entry, root_generation, delete_at, running_from, waiting, mac, sealed)
       VALUES (:name, :key_id, :algorithm, :created_at, :created_by, :state, :revision, :changed_at, :changed_by,
-        :journal_entry, :delete_at, :running_from, :waiting, :mac, :sealed)`),
+        :journal_entry, :root_generation, :delete_at, :running_from, :waiting, :mac, :sealed)`),
     replace: db.prepare(`
       UPDATE keys SET key_id = :key_id, algorithm = :algorithm, created_at = :created_at, created_by = :created_by,
         state = :state, revision = :revision, changed_at = :changed_at, changed_by = :changed_by,
         journal_entry = :journal_entry, delete_at = :delete_at, running_from = :running_from, waiting = :waiting,
-        mac = :mac, sealed = :sealed
+        root_generation = :root_generation, mac = :mac, sealed = :sealed
       WHERE name = :name AND revision = :expected_revision`),
     erase: db.prepare<[string]>('DELETE FROM keys WHERE name = ? RETURNING sealed'),
     namesFrom: db
@@ -100,10 +105,10 @@ export function prepareStatements(db: Database.Database): Statements {
 
     readErased: db.prepare<[string]>('SELECT * FROM erased_names WHERE name = ?'),
     insertErased: db.prepare(`
-      INSERT INTO erased_names (name, key_id, erased_at, erased_by, mac)
-      VALUES (:name, :key_id, :erased_at, :erased_by, :mac)
+      INSERT INTO erased_names (name, key_id, erased_at, erased_by, root_generation, mac)
+      VALUES (:name, :key_id, :erased_at, :erased_by, :root_generation, :mac)
       ON CONFLICT (name) DO UPDATE SET key_id = excluded.key_id, erased_at = excluded.erased_at,
-        erased_by = excluded.erased_by, mac = excluded.mac`),
+        erased_by = excluded.erased_by, root_generation = excluded.root_generation, mac = excluded.mac`),
     dropErased: db.prepare<[string]>('DELETE FROM erased_names WHERE name = ?'),
 
     journalKey: db.prepare<[]>('SELECT sealed FROM journal_key ORDER BY id LIMIT 1'),
@@ -117,6 +122,21 @@ export function prepareStatements(db: Database.Database): Statements {
     entriesOf: db.prepare<[string, number, number]>(
       'SELECT * FROM journal WHERE name = ? AND number > ? ORDER BY number LIMIT ?',
     ),
+
+    rootGeneration: db.prepare<[]>('SELECT root_generation FROM store').pluck(),
+    hasOldRoot: db.prepare<[]>('SELECT 1 FROM old_root'),
+    keysOfOldRoot: db.prepare<[number, number, number]>(
+      'SELECT id, name FROM keys WHERE id > ? AND root_generation < ? ORDER BY id LIMIT ?',
+    ),
+    erasedOfOldRoot: db.prepare<[number, number, number]>(
+      'SELECT id, name FROM erased_names WHERE id > ? AND root_generation < ? ORDER BY id LIMIT ?',
+    ),
+    countOfOldRoot: db
+      .prepare<[number, number]>(
+        `SELECT (SELECT count(*) FROM keys WHERE root_generation < ?)
+          + (SELECT count(*) FROM erased_names WHERE root_generation < ?)`,
+      )
+      .pluck(),
 
     dataVersion: db.prepare<[]>('PRAGMA data_version').pluck(),
     probe: db.prepare<[]>('SELECT 1 FROM keys LIMIT 1'),

@@ -38,6 +38,7 @@ function insert(text: string, sealed: Uint8Array): void {
     changedAt: '2026-11-24T00:00:00Z',
     changedBy: '',
     journalEntry: 0,
+    rootGeneration: 1,
     mac: randomBytes(32),
   })
 }

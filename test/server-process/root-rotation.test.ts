@@ -1,0 +1,102 @@
+// A new root key is put in place across kills of the server, and by the command line while no server runs.
+import { randomInt } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { Installation } from './installation.ts'
+import { runKes, type ServerProcess, sleep } from './server-process.ts'
+
+/** More with `ROTATION_KILLS=200`. */
+const KILLS = Number(process.env.ROTATION_KILLS ?? 4)
+const KEYS = 600
+
+interface Seal {
+  readonly root_generation: number
+  readonly rotation: { readonly total: number; readonly done: number } | null
+}
+
+async function describeSeal(server: ServerProcess): Promise<Seal> {
+  return JSON.parse((await server.request('GET', '/v1/seal/describe')).rawBody.toString())
+}
+
+async function untilRotated(server: ServerProcess): Promise<Seal> {
+  for (;;) {
+    const seal = await describeSeal(server)
+    if (seal.rotation === null) return seal
+    await sleep(20)
+  }
+}
+
+const names = Array.from({ length: KEYS }, (_, number) => `key-${number}`)
+
+/** Every key gives a data key. */
+async function useAll(server: ServerProcess): Promise<void> {
+  for (let at = 0; at < names.length; at += 50) {
+    const replies = await Promise.all(
+      names.slice(at, at + 50).map((name) => server.request('PUT', `/v1/key/generate/${name}`)),
+    )
+    expect(new Set(replies.map(({ status }) => status))).toEqual(new Set([200]))
+  }
+}
+
+test('killed at any moment of it, a server has all of its keys at the next start, and goes on', async () => {
+  using installation = await Installation.make({ keys: names })
+  let rotations = 0
+  let mixed = 0
+  for (let kill = 0; kill < KILLS; kill += 1) {
+    await using server = await installation.start()
+    if ((await describeSeal(server)).rotation === null) {
+      await server.request('PUT', '/v1/seal/rotate-root', { body: {} })
+      rotations += 1
+    } else mixed += 1
+    await sleep(randomInt(0, 60))
+    server.kill('SIGKILL')
+    await server.ended
+    server.closeConnections()
+  }
+  await using server = await installation.start()
+  await useAll(server)
+  const { root_generation } = await untilRotated(server)
+  // A kill may come before the request was acted upon, but what began is never begun anew.
+  expect(root_generation).toBeLessThanOrEqual(1 + rotations)
+  expect(root_generation).toBeGreaterThan(1)
+  await server.stop()
+  await using next = await installation.start()
+  await useAll(next)
+  expect(mixed).toBeGreaterThan(0)
+  await next.stop()
+})
+
+test('kes seal works on the store of a config while no server uses it, and names the server that does', async () => {
+  using installation = await Installation.make({ keys: ['a'] })
+  const seal = (...args: string[]) => runKes(['seal', ...args, '--config', installation.configFile])
+  const missing = await seal('ls')
+  expect(missing).toMatchObject({ code: 1, stdout: '' })
+  expect(missing.stderr).toMatch(/^Error: the store '.*' does not exist\n$/)
+
+  await using server = await installation.start()
+  const busy = await seal('ls')
+  expect(busy.code).toBe(1)
+  expect(busy.stderr).toContain(`in use by another server (pid ${server.pid}`)
+  expect(busy.stderr).toContain('leave out --config')
+  await server.stop()
+
+  const passphrase = installation.write('passphrase', 'correct horse battery\n')
+  expect(await seal('add-slot', '--passphrase-file', passphrase)).toMatchObject({
+    code: 0,
+    stdout: 'Slot 2 was added.\n',
+    stderr: '',
+  })
+  const rotated = await seal('rotate-root', '--slot', `2=${passphrase}`)
+  expect(rotated).toMatchObject({ code: 0, stdout: 'Every key is sealed under root key 2.\n', stderr: '' })
+  const listed = JSON.parse((await seal('ls', '--json')).stdout)
+  expect(listed).toMatchObject({ root_generation: 2, rotation: null, slots: [{ id: 1 }, { id: 2 }] })
+  expect(await seal('remove-slot', '2')).toMatchObject({ code: 0, stdout: 'Slot 2 was removed.\n' })
+  expect(await seal('remove-slot', '1')).toMatchObject({ code: 1, stderr: 'Error: slot 1 is the last one\n' })
+
+  await using next = await installation.start()
+  expect((await next.request('PUT', '/v1/key/generate/a')).status).toBe(200)
+  await next.stop()
+  writeFileSync(installation.keyFile, Buffer.alloc(32, 1))
+  const wrong = await seal('ls')
+  expect(wrong).toMatchObject({ code: 1, stderr: 'Error: the key file does not open this store\n' })
+})
