@@ -4,7 +4,15 @@
  *     dare/  the format of encrypted content
  *     sse/   the keys of objects, from the KMS down; metadata, ETags, request headers
  *     disk/  objects as files, and their index
+ *     backend/  the node's own configuration, encrypted
  */
+export {
+  ConfigFileError,
+  decryptConfig,
+  encryptConfig,
+  isEncryptedConfig,
+} from './backend/config-file.ts'
+export { StreamNotAuthenticError } from './backend/config-stream.ts'
 export { type DareDecryptOptions, DareDecryptor, decryptStream } from './dare/decrypt.ts'
 export { type DareEncryptOptions, DareEncryptor, encryptStream } from './dare/encrypt.ts'
 export { DareError } from './dare/errors.ts'
