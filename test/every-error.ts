@@ -44,6 +44,7 @@ export const EVERY_ERROR: Readonly<Record<ClassName, readonly errors.KesError[]>
   InvalidSecretError: [new errors.InvalidSecretError('<problem>')],
   SlotNotFoundError: [new errors.SlotNotFoundError('<slot>')],
   SealConflictError: [new errors.SealConflictError('<problem>')],
+  AuditUnavailableError: [new errors.AuditUnavailableError()],
   ShuttingDownError: [new errors.ShuttingDownError()],
   InternalError: [new errors.InternalError()],
 }

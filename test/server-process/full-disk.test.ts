@@ -1,12 +1,14 @@
 /** A disk that fills up under a running server: what is there goes on, what can't be written is refused. */
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { readAuditLines, verifyAudit } from './audit-log-files.ts'
 import { Installation } from './installation.ts'
 
-const DISK_BYTES = 4 * 2 ** 20
+/** With room for the reserve, and as much beside it. */
+const DISK_BYTES = 32 * 2 ** 20
 
 let disk: string
 let reason: string | undefined
@@ -36,7 +38,7 @@ function fill(folder: string, leftBytes: number): () => void {
 /** With no space at all, and with just enough for a part of what a create writes. */
 test.for([0, 4_096, 12_288])('a disk with %i bytes left loses nothing', async (leftBytes, { skip }) => {
   if (reason !== undefined) skip(reason)
-  using installation = await Installation.make({ under: disk, keys: ['my-key', 'unread'] })
+  using installation = await Installation.make({ under: disk, keys: ['my-key', 'unread', 'gone'] })
   const acknowledged = ['my-key', 'unread']
   {
     await using server = await installation.start()
@@ -62,10 +64,11 @@ test.for([0, 4_096, 12_288])('a disk with %i bytes left loses nothing', async (l
     expect(refused).toBe(20)
     expect((await ask('PUT', 'decrypt/my-key', { ciphertext })).status).toBe(200)
     for (const name of acknowledged) expect((await ask('PUT', `generate/${name}`)).status).toBe(200)
-    // A disable writes less than a create, so it may find room; it is so once it says so, and not at all otherwise.
-    const disabled = await ask('PUT', 'disable/my-key')
-    expect([200, 502]).toContain(disabled.status)
-    expect((await ask('PUT', 'generate/my-key')).status).toBe(disabled.status === 200 ? 403 : 200)
+    // For this the reserve is there.
+    expect((await ask('PUT', 'disable/my-key')).status).toBe(200)
+    expect((await ask('PUT', 'generate/my-key')).status).toBe(403)
+    expect((await ask('DELETE', 'delete/gone')).status).toBe(200)
+    expect((await ask('PUT', 'generate/gone')).status).toBe(404)
     const { text } = await ask('GET', 'list/')
     expect(JSON.parse(text).names.sort()).toEqual([...acknowledged].sort())
 
@@ -84,5 +87,72 @@ test.for([0, 4_096, 12_288])('a disk with %i bytes left loses nothing', async (l
     const { status } = await server.request('PUT', `/v1/key/generate/${name}`)
     expect(status).toBe(name === 'unread' ? 403 : 200)
   }
+  expect(await server.stop()).toEqual({ code: 0, signal: null })
+})
+
+const UNAVAILABLE = '{"message":"audit log is unavailable","code":"AuditUnavailable"\n}'
+
+test('with a full disk under the audit file keys are locked and erased, and not used until there is room', async ({
+  skip,
+}) => {
+  if (reason !== undefined) skip(reason)
+  using installation = await Installation.make({
+    under: disk,
+    keys: ['my-key', 'gone', 'other'],
+    audit: { stdout: 'off' },
+  })
+  await using server = await installation.start()
+  const answered = new Map<string, number>()
+  const ask = async (method: string, path: string) => {
+    const { status, rawBody } = await server.request(method, path)
+    if (status !== 503) answered.set(path, (answered.get(path) ?? 0) + 1)
+    return { status, text: rawBody.toString() }
+  }
+  const free = fill(installation.folder, 0)
+  // What is under way when the disk is full gets the reserve; then nothing is used any more.
+  let uses = 0
+  while (uses < 1000 && (await ask('PUT', '/v1/key/generate/my-key')).status === 200) uses += 1
+  expect(uses).toBeGreaterThan(0)
+  expect(uses).toBeLessThan(100)
+  expect(existsSync(`${installation.storeFile}.reserve`)).toBe(false)
+  for (const [method, path] of [
+    ['PUT', '/v1/key/generate/my-key'],
+    ['PUT', '/v1/key/create/new'],
+    ['PUT', '/v1/key/enable/my-key'],
+    ['GET', '/v1/key/list/'],
+    ['GET', '/v1/nothing'],
+  ] as const) {
+    expect(await ask(method, path)).toEqual({ status: 503, text: UNAVAILABLE })
+  }
+  for (let count = 0; count < 50; count += 1) {
+    expect((await ask('PUT', '/v1/key/disable/my-key')).status).toBe(200)
+  }
+  expect((await ask('PUT', '/v1/key/disable/other')).status).toBe(200)
+  expect((await ask('DELETE', '/v1/key/delete/gone')).status).toBe(200)
+  expect(server.stderr).toContain(
+    "keys.db.reserve' was given up for it, so that keys can be disabled and deleted",
+  )
+
+  free()
+  await expect.poll(() => existsSync(`${installation.storeFile}.reserve`), { timeout: 10_000 }).toBe(true)
+  await expect.poll(async () => (await ask('GET', '/version')).status, { timeout: 10_000 }).toBe(200)
+  expect((await ask('PUT', '/v1/key/generate/my-key')).status).toBe(403)
+  expect((await ask('PUT', '/v1/key/generate/gone')).status).toBe(404)
+  expect((await ask('PUT', '/v1/key/enable/my-key')).status).toBe(200)
+  expect((await ask('PUT', '/v1/key/generate/my-key')).status).toBe(200)
+  expect((await ask('PUT', '/v1/key/create/new')).status).toBe(200)
+
+  await verifyAudit(installation, server)
+  const lines = await readAuditLines(installation)
+  for (const [path, count] of answered) {
+    expect(
+      lines.filter(({ req }) => req?.path === path),
+      path,
+    ).toHaveLength(count)
+  }
+  expect(lines.find(({ audit }) => audit?.unrecorded !== undefined)).toMatchObject({
+    audit: { unrecorded: expect.any(Number), since: expect.any(String) },
+  })
+  expect(server.stderr).toContain('is there again')
   expect(await server.stop()).toEqual({ code: 0, signal: null })
 })

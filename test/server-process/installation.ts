@@ -29,6 +29,8 @@ export interface InstallationOptions {
   /** As in the config file, such as `1s`. */
   readonly timeouts?: Readonly<Record<string, string>>
   readonly keys?: readonly string[]
+  /** `log.audit`, as in the config file. */
+  readonly audit?: Readonly<Record<string, string | number>>
 }
 
 /** The files of one server. */
@@ -37,6 +39,8 @@ export class Installation implements Disposable {
   readonly configFile: string
   readonly storeFile: string
   readonly keyFile: string
+  /** As the config names it; used with {@link InstallationOptions.audit}. */
+  readonly auditFile: string
   readonly admin: Credentials
   /** PEM. */
   readonly ca: string
@@ -50,6 +54,7 @@ export class Installation implements Disposable {
     this.configFile = join(folder, 'kes.yml')
     this.storeFile = join(folder, 'data', 'keys.db')
     this.keyFile = join(folder, 'root.key')
+    this.auditFile = join(folder, 'audit', 'audit.jsonl')
   }
 
   static async make(options: InstallationOptions = {}): Promise<Installation> {
@@ -132,10 +137,10 @@ export class Installation implements Disposable {
 }
 
 function configText(
-  { storeFile, keyFile, folder, admin }: Installation,
+  { storeFile, keyFile, auditFile, folder, admin }: Installation,
   options: InstallationOptions,
 ): string {
-  const { policies = {}, timeouts = {}, keys = [] } = options
+  const { policies = {}, timeouts = {}, keys = [], audit } = options
   return `${JSON.stringify(
     {
       version: 'v1',
@@ -144,6 +149,7 @@ function configText(
       tls: { key: join(folder, 'server.key'), cert: join(folder, 'server.crt') },
       api: Object.fromEntries(Object.entries(timeouts).map(([path, timeout]) => [path, { timeout }])),
       policy: policies,
+      ...(audit === undefined ? {} : { log: { audit: { ...audit, file: auditFile } } }),
       keys: keys.map((name) => ({ name })),
       keystore: { sqlite: { path: storeFile, key_file: keyFile } },
     },

@@ -276,6 +276,7 @@ test('files of the store are for their owner alone', async () => {
     'keys.db-wal',
     'keys.db.journal.pub',
     'keys.db.lock',
+    'keys.db.reserve',
   ])
   expect(new Set(Object.values(modes))).toEqual(new Set([0o600]))
 })

@@ -1,5 +1,9 @@
 /** What the process that writes to the store has open: the store itself, all that rests on it, and its timers. */
-import type { Config } from './config/config.ts'
+import { makeAuditFolder } from './audit/audit-files.ts'
+import { AuditWriter } from './audit/audit-writer.ts'
+import { lastHead, recordHead } from './audit/head.ts'
+import type { AuditFileConfig, Config } from './config/config.ts'
+import { Reserves } from './disk/reserves.ts'
 import { DueDeletions } from './due-deletions.ts'
 import { now } from './encoding/timestamp.ts'
 import { KeyExistsError, KeyNameReservedError } from './errors.ts'
@@ -9,7 +13,7 @@ import { KeyRing } from './keyring/key-ring.ts'
 import { onlyHolder, SealAdmin } from './keyring/seal-admin.ts'
 import type { ErrorLog } from './log/error-log.ts'
 import type { Metrics } from './metrics/metrics.ts'
-import { type OpenStore, openStore } from './open-store.ts'
+import { type OpenStore, openStore, reservePathOf } from './open-store.ts'
 import { PolicySet } from './policy/policy.ts'
 import { VERSION } from './version.ts'
 import type { Hub } from './workers/hub.ts'
@@ -30,14 +34,17 @@ export interface Core {
   readonly services: Services
   /** As the banner names the store. */
   readonly storeLabel: string
-  readonly close: () => void
+  /** Undefined without an audit file. */
+  readonly auditWriter: AuditWriter | undefined
+  readonly close: () => Promise<void>
 }
 
 /**
- * @throws StoreOpenError, SealOpenError, UnsupportedStoreError, with nothing left open.
+ * @throws StoreOpenError, SealOpenError, UnsupportedStoreError, AuditOpenError, with nothing left open.
  */
-export function openCore({ config, hub, metrics, errorLog, clocks }: CoreOptions): Core {
-  const opened = openStore(config.keystore)
+export async function openCore({ config, hub, metrics, errorLog, clocks }: CoreOptions): Promise<Core> {
+  let reserves: Reserves | undefined
+  const opened = openStore(config.keystore, () => reserves?.store?.spend() === true)
   for (const warning of opened.warnings) errorLog.warn(warning)
   const clock = new DeletionClock(opened.store, opened.seal, clocks)
   const options = { ...config.keysOptions, deletionClock: clock }
@@ -45,9 +52,15 @@ export function openCore({ config, hub, metrics, errorLog, clocks }: CoreOptions
   const purge = purger(opened, errorLog)
   const onErased = () => hub.barrier().then(purge)
   const deletions = new DueDeletions({ ring, clock, errorLog, onErased })
+  let auditWriter: AuditWriter | undefined
   try {
+    reserves = makeReserves(config.log.auditFile, reservePathOf(opened), errorLog)
+    await reserves.keep()
+    auditWriter = await openAuditWriter(config, opened, reserves, errorLog)
     createPredefinedKeys(config, ring, errorLog)
   } catch (error) {
+    reserves?.close()
+    await auditWriter?.close()
     closeStore(opened, ring)
     throw error
   }
@@ -72,13 +85,41 @@ export function openCore({ config, hub, metrics, errorLog, clocks }: CoreOptions
       version: VERSION,
     },
     storeLabel: opened.label,
-    close() {
+    auditWriter,
+    async close() {
       rotation.stop()
       for (const timer of timers) clearInterval(timer)
       deletions.stop()
+      reserves.close()
+      await auditWriter?.close() // Signs its last head into the journal.
       closeStore(opened, ring)
     },
   }
+}
+
+function makeReserves(
+  auditFile: AuditFileConfig | undefined,
+  store: string | undefined,
+  notices: ErrorLog,
+): Reserves {
+  if (auditFile !== undefined) makeAuditFolder(auditFile.path)
+  return new Reserves({ store, audit: auditFile && `${auditFile.path}.reserve`, notices })
+}
+
+async function openAuditWriter(
+  { log: { auditFile } }: CoreOptions['config'],
+  { store, journal }: OpenStore,
+  reserves: Reserves,
+  errorLog: ErrorLog,
+): Promise<AuditWriter | undefined> {
+  if (auditFile === undefined) return undefined
+  return AuditWriter.open(auditFile, {
+    storeId: Buffer.from(journal.storeId).toString('hex'),
+    reserve: reserves.audit,
+    lastHead: lastHead(journal),
+    recordHead: (head) => recordHead(store, journal, head),
+    notices: errorLog,
+  })
 }
 
 function overridesOf({ api }: Pick<Config, 'api'>): ReadonlyMap<string, ApiOverride> {

@@ -362,6 +362,16 @@ export class SealConflictError extends KesError {
 
 // --- The server itself ---------------------------------------------------------------------------------------
 
+/** The event of the request can't be written to the audit file, so the request is not served. */
+export class AuditUnavailableError extends KesError {
+  override readonly name = 'AuditUnavailableError'
+  readonly status = 503
+  readonly code = 'AuditUnavailable'
+  constructor(options?: ErrorOptions) {
+    super('audit log is unavailable', options)
+  }
+}
+
 export class ShuttingDownError extends KesError {
   override readonly name = 'ShuttingDownError'
   readonly status = 503

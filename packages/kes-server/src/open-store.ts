@@ -21,10 +21,11 @@ import { readPassphraseFile } from './seal/passphrase-file.ts'
 import { Seal, type Secret } from './seal/seal.ts'
 import { UnfitSecretError } from './seal/seal-errors.ts'
 import { assertFitPassphrase } from './seal/slots.ts'
+import { IN_MEMORY } from './store/connection.ts'
 import { FsStore } from './store/fs-store.ts'
 import { KeyFolder } from './store/key-folder.ts'
 import { StoreOpenError } from './store/open-errors.ts'
-import { SqliteStore } from './store/sqlite-store.ts'
+import { SqliteStore, type SqliteStoreOptions } from './store/sqlite-store.ts'
 
 export interface OpenStore {
   readonly store: SqliteStore
@@ -44,9 +45,10 @@ const PLAIN_KEYS =
   "the keys of an 'fs' store lie in the clear on the disk, as the Go KES keeps them: a store of type 'sqlite' seals them"
 
 /**
+ * @param spendReserve - gives disk space back for a lock or an erasure that finds the disk full; false if there is none.
  * @throws StoreOpenError, SealOpenError, UnsupportedStoreError: each with one line for the operator.
  */
-export function openStore(config: KeystoreConfig): OpenStore {
+export function openStore(config: KeystoreConfig, spendReserve?: () => boolean): OpenStore {
   if (config.type === 'memory') {
     const store = SqliteStore.inMemory()
     const seal = Seal.createInMemory(store)
@@ -65,15 +67,22 @@ export function openStore(config: KeystoreConfig): OpenStore {
     }
   }
   assertStoreSupported({ keystore: config })
-  if (config.type === 'sqlite') return openSqlite(config)
-  if (config.type === 'fs') return openFs(config)
+  if (config.type === 'sqlite') return openSqlite(config, spendReserve)
+  if (config.type === 'fs') return openFs(config, spendReserve)
   throw new TypeError(`no opener for the supported store '${config.type}'`)
 }
 
-function openSqlite({ path, unseal, argon2 }: SqliteKeystore): OpenStore {
+/** Where the store's reserve lies; undefined for a store that has no disk. */
+export function reservePathOf({ store }: OpenStore): string | undefined {
+  return store.path === IN_MEMORY ? undefined : `${store.path}.reserve`
+}
+
+function openSqlite({ path, unseal, argon2 }: SqliteKeystore, spendReserve?: () => boolean): OpenStore {
   const isNew = !existsSync(path)
   const ownSecret = () => readSecret(unseal)
-  const unsealed = unsealStore(ownSecret, costOf(argon2), isNew, () => SqliteStore.open(path))
+  const unsealed = unsealStore(ownSecret, costOf(argon2), isNew, () =>
+    SqliteStore.open(path, optionsOf(spendReserve)),
+  )
   const made = isNew ? [`a new key store was made at '${path}'`] : []
   return { ...unsealed, label: `SQLite: ${path}`, warnings: [...made, ...unsealed.warnings] }
 }
@@ -82,7 +91,7 @@ function openSqlite({ path, unseal, argon2 }: SqliteKeystore): OpenStore {
  * The folder of the Go KES. Its config names the folder alone, so what stands beside it, and the key file that opens
  * that, are made where nothing else is configured.
  */
-function openFs({ path, databasePath, unseal, argon2 }: FsKeystore): OpenStore {
+function openFs({ path, databasePath, unseal, argon2 }: FsKeystore, spendReserve?: () => boolean): OpenStore {
   const folder = KeyFolder.resolve(path)
   const database = databasePath ?? `${folder}.latchkey.db`
   const isNew = !existsSync(database)
@@ -90,7 +99,9 @@ function openFs({ path, databasePath, unseal, argon2 }: FsKeystore): OpenStore {
   const keyFile = `${database}.key`
   if (isNew && unseal === undefined) createKeyFile(keyFile)
   const ownSecret = () => readSecret(unseal ?? { type: 'key-file', path: keyFile })
-  const unsealed = unsealStore(ownSecret, costOf(argon2), isNew, () => FsStore.openFolder(folder, database))
+  const unsealed = unsealStore(ownSecret, costOf(argon2), isNew, () =>
+    FsStore.openFolder(folder, database, optionsOf(spendReserve)),
+  )
   const { store, seal, journal } = unsealed
   try {
     const findings = describeFindings(adoptFiles(store, seal, journal), folder)
@@ -102,6 +113,10 @@ function openFs({ path, databasePath, unseal, argon2 }: FsKeystore): OpenStore {
     const text = `the folder of keys '${folder}' can not be read: ${error.detail ?? error.message}`
     throw new StoreOpenError(folder, text, { cause: error })
   }
+}
+
+function optionsOf(spendReserve: (() => boolean) | undefined): SqliteStoreOptions {
+  return spendReserve === undefined ? {} : { spendReserve }
 }
 
 function assertWritable(folder: string, keys: string): void {

@@ -2,6 +2,7 @@
 import type { AddressInfo } from 'node:net'
 import type { DestinationStream } from 'pino'
 import { AuditLog } from './audit/audit-log.ts'
+import { HeldReplies } from './audit/held-replies.ts'
 import { formatAddress } from './config/address.ts'
 import type { Config } from './config/config.ts'
 import { INFO } from './config/log-level.ts'
@@ -65,16 +66,22 @@ export async function startServer({
   const metrics = new Metrics()
   const { errorLevel, auditLevel } = config.log
   const errorLog = new ErrorLog(createLogger(errorOutput), errorLevel, () => metrics.errorEventSent())
-  const auditLog = new AuditLog(createLogger(auditOutput), auditLevel <= INFO, () => metrics.auditEventSent())
   const listener = { credentials: credentialsOf(config), clientCertificates: certificateModeOf(config) }
-  const core = openCore({ config, hub: new SingleProcess(metrics), metrics, errorLog, clocks })
+  const hub = new SingleProcess(metrics)
+  const core = await openCore({ config, hub, metrics, errorLog, clocks })
+  const held = core.auditWriter && new HeldReplies(core.auditWriter)
+  const auditLog = new AuditLog(createLogger(auditOutput), {
+    isPrinted: auditLevel <= INFO,
+    file: held,
+    onSent: () => metrics.auditEventSent(),
+  })
   let app: App | undefined
   try {
     app = await createApp({ services: core.services, auditLog, errorLog, listener, intercept })
     await listen(app, config)
   } catch (error) {
     app?.close()
-    core.close()
+    await core.close()
     throw error
   }
   const address = app.listener.server.address() as AddressInfo
@@ -86,9 +93,10 @@ export async function startServer({
     running.closeStreams()
     running.listener.stopAccepting()
     await until(() => running.pendingRequests() === 0, STOP_TIMEOUT_MS)
+    await held?.released()
     running.listener.destroyConnections()
     running.close()
-    core.close()
+    await core.close()
   }
 
   return {

@@ -158,6 +158,11 @@ export class ErasePendingError extends KesApiError {
   override readonly name = 'ErasePendingError'
 }
 
+/** 503: the server can't write its audit file, and serves nobody that it can't audit. Disable and delete go on. */
+export class AuditUnavailableError extends KesApiError {
+  override readonly name = 'AuditUnavailableError'
+}
+
 /** 503: the server is going down. */
 export class ShuttingDownError extends KesApiError {
   override readonly name = 'ShuttingDownError'
@@ -223,6 +228,7 @@ const KNOWN_ERRORS: readonly KnownError[] = [
     503,
     'key is erased, but its record is still being removed from disk',
   ),
+  known('AuditUnavailable', AuditUnavailableError, 503, 'audit log is unavailable'),
   known('ShuttingDown', ShuttingDownError, 503, 'server is shutting down'),
   known('InternalError', KesApiError, 500, 'internal server error'),
 ]

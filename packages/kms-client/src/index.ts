@@ -4,6 +4,7 @@
  * Beside the client are what its users need to set one up: API keys, identities and X.509 certificates.
  */
 export {
+  AuditUnavailableError,
   CertificateRequiredError,
   ErasePendingError,
   IdentityNotFoundError,

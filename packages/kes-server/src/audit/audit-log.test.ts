@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { createLogger } from '../log/error-log.ts'
-import { type AuditEvent, AuditLog, formatDuration } from './audit-log.ts'
+import { type AuditEvent, formatDuration } from './audit-event.ts'
+import { AuditLog } from './audit-log.ts'
 
 const event: AuditEvent = {
   method: 'PUT',
@@ -12,10 +13,14 @@ const event: AuditEvent = {
   message: "secret key 'my-key' created",
 }
 
+/** A reply that goes out at once. */
+const sent = { isUrgent: false, release: () => undefined, refuse: () => undefined }
+
 function newLog(isPrinted: boolean) {
   const lines: string[] = []
   const streamed: string[] = []
-  const log = new AuditLog(createLogger({ write: (line) => lines.push(line) }), isPrinted, () => undefined)
+  const logger = createLogger({ write: (line) => lines.push(line) })
+  const log = new AuditLog(logger, { isPrinted, onSent: () => undefined })
   const listen = () => {
     const reader = { write: (line: string) => streamed.push(line), writableLength: 0, destroy() {}, on() {} }
     log.stream.add(reader as never)
@@ -26,7 +31,7 @@ function newLog(isPrinted: boolean) {
 describe('an event', () => {
   test('is printed with the names of KES', () => {
     const { log, lines } = newLog(true)
-    log.write(event)
+    log.write(event, sent)
     expect(JSON.parse(lines[0] ?? '')).toMatchObject({
       level: 'INFO',
       msg: "secret key 'my-key' created",
@@ -38,7 +43,7 @@ describe('an event', () => {
   test('is streamed with its time in nanoseconds, as the clients read it', () => {
     const { log, listen, streamed } = newLog(false)
     listen()
-    log.write(event)
+    log.write(event, sent)
     expect(JSON.parse(streamed[0] ?? '')).toEqual({
       time: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
       request: { ip: '127.0.0.1', path: '/v1/key/create/my-key', identity: 'ab'.repeat(32) },
@@ -49,13 +54,13 @@ describe('an event', () => {
   test('of nobody has no identity in the stream', () => {
     const { log, listen, streamed } = newLog(false)
     listen()
-    log.write({ ...event, ip: '', identity: undefined })
+    log.write({ ...event, ip: '', identity: undefined }, sent)
     expect(JSON.parse(streamed[0] ?? '').request).toEqual({ path: '/v1/key/create/my-key' })
   })
 
   test('is made only if somebody would see it', () => {
     const { log, lines, listen } = newLog(false)
-    log.write(event)
+    log.write(event, sent)
     expect([log.isListening, lines]).toEqual([false, []])
     listen()
     expect(log.isListening).toBe(true)

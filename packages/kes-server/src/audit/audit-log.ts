@@ -1,41 +1,69 @@
 /**
- * The audit log: one event for each request, on stdout by pino and as the stream `/v1/log/audit`.
+ * The audit log: one event for each request, on stdout by pino, as the stream `/v1/log/audit`, and in a file.
  *
- * KES's fields and names; the stream's `time` of a response is in nanoseconds, as KES's clients read it.
+ * KES's fields and names; the stream's `time` of a response is in nanoseconds, as KES's clients read it. With a file,
+ * an event is on the disk before its reply goes out, and shown elsewhere only then.
  */
 import type { Logger } from 'pino'
 import { Broadcast, type LogStream } from '../log/broadcast.ts'
+import { type AuditEvent, formatDuration } from './audit-event.ts'
+import type { HeldReplies } from './held-replies.ts'
+import { eventFields } from './lines.ts'
 
-export interface AuditEvent {
-  readonly method: string
-  /** Decoded, as the policy saw it. */
-  readonly path: string
-  readonly ip: string
-  readonly identity: string | undefined
-  readonly status: number
-  readonly durationMs: number
-  /** What happened, for a reader; the stream has no place for it. */
-  readonly message: string
+/** What becomes of a request's reply. */
+export interface Outcome {
+  /** Goes out even if the file can't take its event. */
+  readonly isUrgent: boolean
+  readonly release: () => void
+  readonly refuse: () => void
+}
+
+export interface AuditLogOptions {
+  /** Whether events go to stdout; the stream gets them in any case. */
+  readonly isPrinted: boolean
+  /** Undefined without a file. */
+  readonly file?: HeldReplies | undefined
+  readonly onSent: () => void
 }
 
 export class AuditLog {
   readonly stream: LogStream
   readonly #logger: Logger
   readonly #isPrinted: boolean
+  readonly #file: HeldReplies | undefined
 
-  /** @param isPrinted - whether events go to stdout; the stream gets them in any case. */
-  constructor(logger: Logger, isPrinted: boolean, onSent: () => void) {
+  constructor(logger: Logger, { isPrinted, file, onSent }: AuditLogOptions) {
     this.#logger = logger
     this.#isPrinted = isPrinted
+    this.#file = file
     this.stream = new Broadcast(onSent)
   }
 
   /** Whether anybody would see an event: if not, it need not be made. */
   get isListening(): boolean {
-    return this.#isPrinted || this.stream.isWanted
+    return this.#isPrinted || this.#file !== undefined || this.stream.isWanted
   }
 
-  write(event: AuditEvent): void {
+  /** False while an event could not be written to the file. */
+  get isAccepting(): boolean {
+    return this.#file?.isAccepting !== false
+  }
+
+  /** Lets the reply go as soon as its event is where it must be: at once without a file. */
+  write(event: AuditEvent, { isUrgent, release, refuse }: Outcome): void {
+    if (this.#file === undefined) {
+      this.#show(event)
+      release()
+      return
+    }
+    const show = () => {
+      this.#show(event)
+      release()
+    }
+    this.#file.hold({ fields: eventFields(event), isUrgent, release: show, refuse })
+  }
+
+  #show(event: AuditEvent): void {
     if (this.#isPrinted) {
       const req = {
         method: event.method,
@@ -58,15 +86,4 @@ function streamEvent({ ip, path, identity, status, durationMs }: AuditEvent) {
     request: { ...(ip === '' ? {} : { ip }), path, ...(identity === undefined ? {} : { identity }) },
     response: { code: status, time: Math.round(durationMs * 1e6) },
   }
-}
-
-/** As Go prints a duration: `627.33µs`, `1.035537ms`, `2.5s`. */
-export function formatDuration(ms: number): string {
-  if (ms < 1) return `${trim(ms * 1e3, 3)}µs`
-  if (ms < 1000) return `${trim(ms, 6)}ms`
-  return `${trim(ms / 1e3, 9)}s`
-}
-
-function trim(value: number, digits: number): string {
-  return String(Number(value.toFixed(digits)))
 }

@@ -34,6 +34,7 @@ export function banner(server: KesServer, { apiKey }: BannerOptions = {}): strin
   if (config.log.auditLevel <= INFO) {
     text.push(`            audit=stdout level=${formatLogLevel(config.log.auditLevel)}`)
   }
+  if (config.log.auditFile !== undefined) text.push(`            audit=${config.log.auditFile.path}`)
   return `${text.join('\n')}\n\n=> Server is up and running...\n\n`
 }
 

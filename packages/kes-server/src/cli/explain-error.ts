@@ -5,6 +5,7 @@
  * connection refused`.
  */
 import {
+  AuditUnavailableError,
   ErasePendingError,
   IdentityNotFoundError,
   KesApiError,
@@ -129,6 +130,12 @@ function hintsFor(error: KesApiError, { path }: ApiCall, { identity, decision }:
   if (error instanceof ErasePendingError) {
     return [
       `The key "${name}" can not be used any more. To learn when it is off the disk: kes key rm ${name}`,
+    ]
+  }
+  if (error instanceof AuditUnavailableError) {
+    return [
+      "The server's audit file can not be written, or its disk is nearly full: its log has the reason. " +
+        'Keys can still be disabled and deleted.',
     ]
   }
   if (error instanceof IdentityNotFoundError && path === '/v1/identity/self/describe') {

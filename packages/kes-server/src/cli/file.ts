@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import {
   closeSync,
+  createReadStream,
   fsyncSync,
   linkSync,
   openSync,
@@ -12,7 +13,6 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { CliError } from './outcome.ts'
 
@@ -43,14 +43,34 @@ export function readTextFiles(path: string): string[] {
   }
 }
 
-/** The lines of a file of any length. @throws {@link CliError} */
-export async function* readLines(path: string): AsyncGenerator<string> {
+/** A line of a file, byte for byte. */
+export interface RawLine {
+  /** Without its line feed. */
+  readonly bytes: Buffer
+  /** False of what stands behind the last line feed, if anything does. */
+  readonly isWhole: boolean
+}
+
+const LINE_FEED = 0x0a
+
+/** The lines of a file of any length. Nothing but a line feed ends a line. @throws {@link CliError} */
+export async function* readLines(path: string): AsyncGenerator<RawLine> {
+  let rest: Buffer[] = []
   try {
-    const file = await open(path)
-    yield* file.readLines()
+    for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
+      let from = 0
+      for (let at = chunk.indexOf(LINE_FEED); at >= 0; at = chunk.indexOf(LINE_FEED, from)) {
+        const end = chunk.subarray(from, at)
+        yield { bytes: rest.length === 0 ? end : Buffer.concat([...rest, end]), isWhole: true }
+        rest = []
+        from = at + 1
+      }
+      if (from < chunk.length) rest.push(chunk.subarray(from))
+    }
   } catch (error) {
     throw error instanceof Error && 'syscall' in error ? fileError(path, error) : error
   }
+  if (rest.length > 0) yield { bytes: Buffer.concat(rest), isWhole: false }
 }
 
 /**

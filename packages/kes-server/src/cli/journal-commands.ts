@@ -4,9 +4,8 @@ import { readLines } from './file.ts'
 import { type Io, printJson } from './io.ts'
 import { Exit } from './outcome.ts'
 import { paint } from './paint.ts'
+import { Progress } from './progress.ts'
 import { withServers } from './with-servers.ts'
-
-const PROGRESS_ENTRIES = 1000
 
 export function addJournalCommands(program: KesCommand, io: Io): void {
   const group = program
@@ -104,53 +103,27 @@ off shows only with --expect.`,
     if (file === undefined) throw command.usageError('no journal file specified')
     if (flags.publicKey === undefined) throw command.usageError('no public key specified')
     const { readPublicKey } = await import('./public-key-file.ts')
-    const { formatHead, JournalBrokenError, JournalVerifier, parseHead } = await import(
-      '../journal/verify.ts'
-    )
-    const { parseEntryLine, ProofError } = await import('../journal/document.ts')
-    const expected = flags.expect === undefined ? undefined : parseHead(flags.expect)
-    if (flags.expect !== undefined && expected === undefined)
-      throw command.usageError(`invalid head: "${flags.expect}"`)
-    const verifier = new JournalVerifier(readPublicKey(flags.publicKey), expected)
-    const progress = new Progress(io)
+    const { expectedHead, verifyJournal } = await import('./verify-journal.ts')
+    const { formatHead, JournalBrokenError } = await import('../journal/verify.ts')
+    const expected = expectedHead(command, flags.expect)
+    const publicKey = readPublicKey(flags.publicKey)
+    const progress = new Progress(io, 'entries', 1000)
     try {
-      for await (const line of readLines(file)) {
-        verifier.nextFiled(parseEntryLine(line))
-        progress.show(verifier.head().number)
-      }
-      const head = verifier.end()
+      const head = await verifyJournal(readLines(file), publicKey, expected, ({ number }) =>
+        progress.show(number),
+      )
       progress.clear()
       if (flags.json) printJson(io, { verified: true, entries: head.number, head: formatHead(head) })
       else io.stdout.write(`${head.number} entries verified, up to the head ${formatHead(head)}\n`)
     } catch (error) {
       progress.clear()
-      if (!(error instanceof JournalBrokenError || error instanceof ProofError)) throw error
-      const number = error instanceof JournalBrokenError ? error.number : verifier.head().number + 1
-      const problem =
-        error instanceof JournalBrokenError ? error.message : `entry ${number}: ${error.message}`
+      if (!(error instanceof JournalBrokenError)) throw error
+      const { number, message: problem } = error
       if (flags.json) printJson(io, { verified: false, entry: number, problem })
       else io.stdout.write(`${paint('red', 'The journal is broken:', io.stdout, io.env)} ${problem}\n`)
       throw new Exit(1)
     }
   })
-}
-
-/** A line that counts, on terminals only. */
-class Progress {
-  readonly #io: Io
-  constructor(io: Io) {
-    this.#io = io
-  }
-
-  show(entries: number): void {
-    const { stderr } = this.#io
-    if (stderr.isTerminal && entries % PROGRESS_ENTRIES === 0) stderr.write(`\r${entries} entries …`)
-  }
-
-  clear(): void {
-    const { stderr } = this.#io
-    if (stderr.isTerminal) stderr.write('\r\u001b[K')
-  }
 }
 
 function base64(bytes: Uint8Array): string {

@@ -1,5 +1,6 @@
 /** The command line: all commands, and how a run of one becomes an exit code. */
 import { aboutText } from './about.ts'
+import { addAuditCommands } from './audit-commands.ts'
 import { KesCommand } from './command.ts'
 import { addConfigCommand } from './config-command.ts'
 import { DEFAULT_SERVER, VARIABLES } from './environment.ts'
@@ -58,6 +59,7 @@ function buildProgram(io: Io): KesCommand {
   addJournalCommands(program, io)
   addReceiptCommand(program, io)
   addSealCommands(program, io)
+  addAuditCommands(program, io)
   addPolicyCommands(program, io)
   addIdentityCommands(program, io)
   addStatusCommand(program, io)

@@ -65,6 +65,19 @@ export interface CacheConfig {
 export interface LogConfig {
   readonly errorLevel: number
   readonly auditLevel: number
+  readonly auditFile: AuditFileConfig | undefined
+}
+
+export interface AuditFileConfig {
+  /** A number for each file is put into its name. */
+  readonly path: string
+  /** A file that has reached this size or age is followed by a new one. */
+  readonly maxBytes: number
+  readonly maxAgeMs: number
+  /** How many files stay; undefined: all. */
+  readonly keep: number | undefined
+  /** How often a head is signed while there are new events. */
+  readonly headIntervalMs: number
 }
 
 export interface KeysOptions {
@@ -77,4 +90,4 @@ export interface KeysOptions {
 /** What KES documents. It fills in 30 s and 0 instead, unless `unused` is given. */
 export const DEFAULT_CACHE: CacheConfig = { anyMs: 300_000, unusedMs: 30_000, offlineMs: 0 }
 
-export const DEFAULT_LOG: LogConfig = { errorLevel: INFO, auditLevel: INFO }
+export const DEFAULT_LOG: LogConfig = { errorLevel: INFO, auditLevel: INFO, auditFile: undefined }

@@ -92,13 +92,23 @@ const FILE: Shape = {
   api: { '*': { skip_auth: 'value', timeout: 'value' } },
   policy: { '*': { allow: 'value', deny: 'value', identities: 'value' } },
   cache: { expiry: { any: 'value', unused: 'value', offline: 'value' } },
-  log: { error: 'value', audit: 'value' },
+  log: {
+    error: 'value',
+    audit: {
+      stdout: 'value',
+      file: 'value',
+      max_size: 'value',
+      max_age: 'value',
+      keep: 'value',
+      head_interval: 'value',
+    },
+  },
   keys: { deletion: { waiting_period: 'value' }, erased_names: 'value', predefined: PREDEFINED_KEYS },
   keystore: KEYSTORES,
 }
 
 /** The dotted path of every field that holds a value, `keys[].name` and `policy.*.allow` among them. */
-export const FIELD_PATHS: readonly string[] = [...pathsOf(FILE, ''), 'keys[].name']
+export const FIELD_PATHS: readonly string[] = [...pathsOf(FILE, ''), 'keys[].name', 'log.audit']
 
 /** Warns of every field that the server does not know, with the name that was probably meant. */
 export function reportUnknownFields(source: YamlSource, report: Report): void {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Config } from './config.ts'
 import { loadConfigFile, type ParsedConfig, parseConfig } from './load-config.ts'
 import { ConfigError, type Problem } from './problem.ts'
@@ -899,4 +899,57 @@ test('one slip of the finger does not show a secret', () => {
     }),
     { numRuns: 200 },
   )
+})
+
+describe('log.audit as a mapping', () => {
+  const audit = (fields: string) =>
+    config(`${VALID}log: {audit: {file: /var/log/kes/audit.jsonl${fields}}}`).log
+
+  test('has a file that is kept for good, with new ones after 64 MiB or a day, beside stdout', () => {
+    expect(audit('')).toEqual({
+      errorLevel: 0,
+      auditLevel: 0,
+      auditFile: {
+        path: '/var/log/kes/audit.jsonl',
+        maxBytes: 64 * 2 ** 20,
+        maxAgeMs: 86_400_000,
+        keep: undefined,
+        headIntervalMs: 1000,
+      },
+    })
+  })
+
+  test('reads every field', () => {
+    const fields = ', stdout: off, max_size: 1GiB, max_age: 1h, keep: 3, head_interval: 1m'
+    expect(audit(fields)).toEqual({
+      errorLevel: 0,
+      auditLevel: 9,
+      auditFile: {
+        path: '/var/log/kes/audit.jsonl',
+        maxBytes: 2 ** 30,
+        maxAgeMs: 3_600_000,
+        keep: 3,
+        headIntervalMs: 60_000,
+      },
+    })
+    expect(audit(', keep: all').auditFile?.keep).toBeUndefined()
+  })
+
+  test.each([
+    ['{stdout: off}', 'kesconf: invalid audit log: no file specified'],
+    ['{file: /var/log/}', "kesconf: invalid audit log: '/var/log/' is no file"],
+    ['{file: a, max_size: 1KiB}', "kesconf: invalid audit log: invalid max_size '1KiB'"],
+    ['{file: a, max_size: 5}', "kesconf: invalid audit log: invalid max_size '5'"],
+    ['{file: a, max_age: 1s}', "kesconf: invalid audit log: invalid max_age '1s'"],
+    ['{file: a, max_age: -1h}', "kesconf: invalid audit log: invalid max_age '-1h0m0s'"],
+    ['{file: a, head_interval: 1ms}', "kesconf: invalid audit log: invalid head_interval '1ms'"],
+    ['{file: a, head_interval: 25h}', "kesconf: invalid audit log: invalid head_interval '25h0m0s'"],
+    ['{file: a, stdout: loud}', 'strconv.Atoi: parsing "loud": invalid syntax'],
+  ])('refuses %s', (mapping, message) => {
+    expect(() => parse(`${VALID}log: {audit: ${mapping}}`)).toThrow(message)
+  })
+
+  test.each(['0', 'some'])('refuses to keep %s files', (keep) => {
+    expect(() => audit(`, keep: ${keep}`)).toThrow(/into int/)
+  })
 })

@@ -3,10 +3,10 @@ import { isName, type KeyName, parseKeyName } from '../names.ts'
 import { readAdmin, readPolicies, readProxy } from './access.ts'
 import { type Address, AddressError, DEFAULT_ADDRESS, parseAddress } from './address.ts'
 import { type ApiPath, isApiPath } from './api-paths.ts'
-import { type ApiConfig, type CacheConfig, type Config, DEFAULT_CACHE, DEFAULT_LOG } from './config.ts'
+import { type ApiConfig, type CacheConfig, type Config, DEFAULT_CACHE } from './config.ts'
 import { formatDuration, toMilliseconds } from './duration.ts'
 import { readKeystore } from './keystore-config.ts'
-import { LogLevelError, parseLogLevel } from './log-level.ts'
+import { readLog } from './log-config.ts'
 import type { Section } from './section.ts'
 
 /** `undefined` only if the report has an error. */
@@ -80,25 +80,6 @@ function readCache(expiry: Section): CacheConfig {
     anyMs: read('any', 'cache expiry') || DEFAULT_CACHE.anyMs,
     unusedMs: read('unused', 'cache unused expiry') || DEFAULT_CACHE.unusedMs,
     offlineMs: read('offline', 'offline cache expiry') || DEFAULT_CACHE.offlineMs,
-  }
-}
-
-function readLog(log: Section): Config['log'] {
-  const read = (name: string, otherwise: number): number => {
-    const text = log.text(name)
-    if (text === undefined) return otherwise
-    try {
-      return parseLogLevel(text)
-    } catch (error) {
-      if (!(error instanceof LogLevelError)) throw error
-      const hint = 'write DEBUG, INFO, WARN, ERROR, on or off'
-      log.error('log', log.positionOf(name), error.message, hint)
-      return otherwise
-    }
-  }
-  return {
-    errorLevel: read('error', DEFAULT_LOG.errorLevel),
-    auditLevel: read('audit', DEFAULT_LOG.auditLevel),
   }
 }
 

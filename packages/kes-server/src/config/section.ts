@@ -85,6 +85,10 @@ export class Section {
     return isSeq(this.#fields.get(name)?.value)
   }
 
+  isMapping(name: string): boolean {
+    return isMap(this.#fields.get(name)?.value)
+  }
+
   /** Where to point at for a problem with the field: its value, or the section that lacks it. */
   positionOf(name: string): Position {
     return this.#fields.get(name)?.position ?? this.position

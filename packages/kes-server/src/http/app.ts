@@ -8,6 +8,7 @@ import type { Socket } from 'node:net'
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import type { AuditLog } from '../audit/audit-log.ts'
 import {
+  AuditUnavailableError,
   InternalError,
   InvalidPathError,
   KesError,
@@ -60,6 +61,8 @@ interface Exchange {
   path: string
   isCounted: boolean
   isReplied: boolean
+  /** Whether the reply goes out even if the audit file can't take its event. */
+  isUrgent: boolean
   expiresMs: number
 }
 
@@ -137,12 +140,7 @@ export async function createApp({
       refuse(exchange, error)
       return
     }
-    // The reply has begun and can't become another one.
-    errorLog.error(
-      error instanceof Error ? (error.stack ?? error.message) : String(error),
-      loggedRequest(exchange),
-    )
-    closeExchange(exchange)
+    failReply(exchange, error)
   })
   app.setNotFoundHandler((request) => answerUnknown(request.exchange))
 
@@ -176,6 +174,7 @@ export async function createApp({
       path: decodePath(rawPath) ?? rawPath,
       isCounted: false,
       isReplied: false,
+      isUrgent: false,
       expiresMs: startedMs + UNROUTED_TIMEOUT_MS,
     }
     // This server reads bodies itself: KES ignores their declared type, and fastify refuses by it.
@@ -222,7 +221,10 @@ export async function createApp({
   /** The synchronous turn: state, cryptography and reply, with nothing in between. */
   function answer(exchange: Exchange, api: Api, body: Buffer | undefined): void {
     if (exchange.isReplied) return
+    exchange.isUrgent = api.change === 'restricts'
     try {
+      // What can't be audited is not done; refusing only its reply would be too late.
+      if (!auditLog.isAccepting && !exchange.isUrgent) throw new AuditUnavailableError()
       const call = callOf(exchange, api, body)
       const result =
         api.change === undefined ? api.run(services, call) : services.hub.change(services, api, call)
@@ -254,28 +256,32 @@ export async function createApp({
   }
 
   function succeed(exchange: Exchange, result: Reply): void {
-    settle(exchange, 200, result.audit)
-    const { reply } = exchange
-    reply.code(200)
-    if (isTooMuchLeft(exchange.raw, exchange.headers)) reply.header('connection', 'close')
-    if ('body' in result) reply.header('content-type', result.contentType).send(result.body)
-    else reply.send()
-    abandonBody(exchange.raw)
+    settle(exchange, 200, result.audit, () => {
+      const { reply } = exchange
+      reply.code(200)
+      if (isTooMuchLeft(exchange.raw, exchange.headers)) reply.header('connection', 'close')
+      if ('body' in result) reply.header('content-type', result.contentType).send(result.body)
+      else reply.send()
+      abandonBody(exchange.raw)
+    })
   }
 
   function refuse(exchange: Exchange, thrown: unknown): void {
     if (exchange.isReplied) return
     const error = thrown instanceof KesError ? thrown : new InternalError({ cause: thrown })
     logRefusal(exchange, error)
-    settle(exchange, error.status, `refused: ${error.loggedMessage} (${error.code})`)
-    const { reply, raw } = exchange
+    const message = `refused: ${error.loggedMessage} (${error.code})`
+    settle(exchange, error.status, message, () => sendRefusal(exchange, error))
+  }
+
+  function sendRefusal({ reply, raw, headers }: Exchange, error: KesError): void {
     if (error instanceof MethodNotAllowedError) {
       const allowed = error.expected === 'PUT' ? 'PUT, POST' : error.expected
       reply.header('accept', error.expected).header('allow', allowed)
     }
     // What has not come in time is not waited for after the reply either.
     const isCut = error instanceof RequestTimeoutError && !(raw instanceof Http2Request)
-    if (isCut || isTooMuchLeft(raw, exchange.headers)) reply.header('connection', 'close')
+    if (isCut || isTooMuchLeft(raw, headers)) reply.header('connection', 'close')
     if (error instanceof NotFoundError) {
       reply.header('content-type', 'text/plain; charset=utf-8').header('x-content-type-options', 'nosniff')
       reply.code(error.status).send(`${error.message}\n`)
@@ -305,27 +311,27 @@ export async function createApp({
     const query = queryOf(raw.url ?? '')
     // Browsers read `/\` as `//`, behind which stands a host.
     const location = (query === '' ? path : `${path}?${query}`).replaceAll('\\', '%5C')
-    settle(exchange, 307, 'redirected')
-    reply.code(307).header('location', location)
-    if (raw.method === 'GET') {
-      const link = location.replaceAll('&', '&amp;').replaceAll('"', '&#34;').replaceAll('<', '&lt;')
-      reply
-        .header('content-type', 'text/html; charset=utf-8')
-        .send(`<a href="${link.replaceAll('>', '&gt;')}">Temporary Redirect</a>.\n\n`)
-    } else reply.send()
-    abandonBody(raw)
+    settle(exchange, 307, 'redirected', () => {
+      reply.code(307).header('location', location)
+      if (raw.method === 'GET') {
+        const link = location.replaceAll('&', '&amp;').replaceAll('"', '&#34;').replaceAll('<', '&lt;')
+        reply
+          .header('content-type', 'text/html; charset=utf-8')
+          .send(`<a href="${link.replaceAll('>', '&gt;')}">Temporary Redirect</a>.\n\n`)
+      } else reply.send()
+      abandonBody(raw)
+    })
   }
 
   function openStream(exchange: Exchange, api: Api): void {
-    const { reply, raw } = exchange
     const call = callOf(exchange, api, undefined)
     const opened = api.run(services, call)
     assert(!(opened instanceof Promise))
     exchange.expiresMs = Number.POSITIVE_INFINITY
     const source = sourceOf(exchange, api, call)
     const begin = () => {
+      const { reply, raw } = exchange
       if (reply.raw.destroyed) return
-      settle(exchange, 200, opened.audit)
       reply.hijack()
       reply.raw.writeHead(200, { 'content-type': 'application/x-ndjson' })
       if (!(raw instanceof Http2Request)) {
@@ -336,7 +342,9 @@ export async function createApp({
     }
     source
       .open()
-      .then(begin)
+      .then(() => {
+        if (!exchange.reply.raw.destroyed) settle(exchange, 200, opened.audit, begin)
+      })
       .catch((error) => refuse(exchange, error))
   }
 
@@ -353,16 +361,50 @@ export async function createApp({
     }
   }
 
-  /** Counts and audits a request, just before its reply goes out. */
-  function settle(exchange: Exchange, status: number, message: string): void {
+  /**
+   * Audits a request. Its reply is handed to the socket by `send`, and counted, as soon as the event is where it must
+   * be: at once without an audit file.
+   */
+  function settle(exchange: Exchange, status: number, message: string, send: () => void): void {
     exchange.isReplied = true
     const durationMs = performance.now() - exchange.startedMs
-    if (exchange.isCounted) services.metrics.replied(status, durationMs / 1000)
-    if (!auditLog.isListening) return
-    auditLog.write({ ...loggedRequest(exchange), status, durationMs, message })
+    const reply = (finalStatus: number, sendIt: () => void) => {
+      if (exchange.isCounted) services.metrics.replied(finalStatus, durationMs / 1000)
+      try {
+        sendIt()
+      } catch (error) {
+        // Others wait behind this one.
+        failReply(exchange, error)
+      }
+    }
+    if (!auditLog.isListening) {
+      reply(status, send)
+      return
+    }
+    auditLog.write(
+      { ...loggedRequest(exchange), status, durationMs, message },
+      {
+        isUrgent: exchange.isUrgent,
+        release: () => reply(status, send),
+        refuse: () => {
+          const error = new AuditUnavailableError()
+          reply(error.status, () => sendRefusal(exchange, error))
+        },
+      },
+    )
+  }
+
+  /** A reply that has begun can't become another one. */
+  function failReply(exchange: Exchange, error: unknown): void {
+    errorLog.error(
+      error instanceof Error ? (error.stack ?? error.message) : String(error),
+      loggedRequest(exchange),
+    )
+    closeExchange(exchange)
   }
 
   function logRefusal(exchange: Exchange, error: KesError): void {
+    if (error instanceof AuditUnavailableError) return // Said once, by the writer of the file, not for each request.
     const cause = error.cause instanceof Error ? error.cause : undefined
     if (error.status >= 500) {
       const reason = error instanceof InternalError ? (cause?.stack ?? String(error.cause)) : cause?.message

@@ -72,9 +72,14 @@ describe('a receipt', () => {
 
 test('a line of an export is read back with what the store has it under', () => {
   const signed = signEntry(privateKey, erasure())
-  const line = JSON.stringify({ ...entryDocument(signed), number: 8 })
+  const { name, entry, signature } = entryDocument(signed)
+  const line = JSON.stringify({ number: 8, name, entry, signature })
   expect(Buffer.from(parseEntryLine(line).bytes)).toEqual(signed.bytes)
   expect(parseEntryLine(line)).toMatchObject({ number: 8, name: 'orders' })
+  const reordered = JSON.stringify({ name, number: 8, entry, signature })
+  for (const wrong of [`${line} `, reordered, line.replace('8', '8.0')]) {
+    expect(() => parseEntryLine(wrong)).toThrow('the line is not as it was exported')
+  }
   for (const wrong of ['', '[]', '{}', '{"entry":"AA==","signature":1}', '{"entry":"A A=","signature":""}']) {
     expect(() => parseEntryLine(wrong)).toThrow(ProofError)
   }

@@ -130,8 +130,11 @@ export function verifyReceipt(text: string, publicKey: KeyObject): Omit<ReceiptD
 
 /** One line of an export. @throws {@link ProofError} */
 export function parseEntryLine(line: string): FiledEntry {
-  const fields = parseObject(line, 'line')
-  return { ...parseSigned(fields, 'line'), number: fields.number, name: fields.name }
+  const { number, name, entry, signature } = parseObject(line, 'line')
+  const signed = parseSigned({ entry, signature }, 'line')
+  if (JSON.stringify({ number, name, entry, signature }) !== line)
+    throw new ProofError('the line is not as it was exported')
+  return { ...signed, number, name }
 }
 
 function parseSigned(value: unknown, what: string): SignedEntry {

@@ -43,6 +43,8 @@ export interface JournalHead {
   readonly hash: Uint8Array
 }
 
+const PAGE_ENTRIES = 50
+
 const BEFORE_FIRST: JournalHead = { number: 0, hash: new Uint8Array(HASH_BYTES) }
 
 export class Journal {
@@ -143,6 +145,19 @@ export class Journal {
       const { number, name } = stored
       return { number, name, entry: entry?.name === name ? entry : undefined }
     })
+  }
+
+  /** The last entry of this action, of those that are about no key and that this journal signed. */
+  lastOfAction(action: Entry['action']): Entry | undefined {
+    for (let before = Number.MAX_SAFE_INTEGER; ; ) {
+      const page = this.#store.readEntriesBefore('', before, PAGE_ENTRIES)
+      for (const stored of page) {
+        const entry = readEntry(stored)
+        if (entry?.action === action && this.#isSigned(stored)) return entry
+        before = stored.number
+      }
+      if (page.length === 0) return undefined
+    }
   }
 
   #isSigned({ entry, signature }: StoredEntry): boolean {

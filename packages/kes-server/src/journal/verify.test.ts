@@ -187,6 +187,7 @@ test('a journal chains to what it finds, so that a damaged last entry keeps no k
     insertJournalKey: refuse,
     readEntries: refuse,
     readEntriesOf: refuse,
+    readEntriesBefore: refuse,
     lastEntryOf: () => rows.at(-1),
     lastEntry: () => rows.at(-1),
     appendEntry: (row: (typeof rows)[number]) => void rows.push(row),

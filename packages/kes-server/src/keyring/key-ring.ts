@@ -219,7 +219,7 @@ export class KeyRing {
    */
   setState(name: KeyName, state: SwitchState, by: Actor): boolean {
     try {
-      return this.#store.transaction(() => this.#setState(name, state, by))
+      return this.#changeState(state, () => this.#setState(name, state, by))
     } finally {
       this.#forget(name) // Also after an error: a commit that failed may have happened all the same.
     }
@@ -244,7 +244,11 @@ export class KeyRing {
     let damaged = 0
     let pending = 0
     try {
-      this.#store.transaction(() => {
+      this.#changeState(state, () => {
+        names.length = 0
+        changed = 0
+        damaged = 0
+        pending = 0
         for (const name of this.#allNames(prefix)) {
           if (!mayChange(name))
             throw new NotAllowedError({ detail: `the pattern includes the key '${name}'` })
@@ -262,6 +266,11 @@ export class KeyRing {
     } finally {
       for (const name of names) this.#forget(name)
     }
+  }
+
+  /** To lock must work on a full disk, too; then `body` may run twice. */
+  #changeState<T>(state: SwitchState, body: () => T): T {
+    return state === 'enabled' ? this.#store.transaction(body) : this.#store.lockingTransaction(body)
   }
 
   #setState(name: KeyName, state: SwitchState, by: Actor): boolean {
@@ -306,7 +315,7 @@ export class KeyRing {
   schedule(name: KeyName, waitingMs: number, by: Actor): KeyDescription {
     this.#assertLongEnough(waitingMs)
     try {
-      return this.#store.transaction(() => {
+      return this.#store.lockingTransaction(() => {
         const row = this.#store.read(name)
         if (row === undefined) throw new KeyNotFoundError()
         const isTrusted = this.#isTrusted(row)
@@ -426,7 +435,7 @@ export class KeyRing {
 
   #erase(name: KeyName, by: Actor): RecordedEntry {
     this.#forget(name)
-    return this.#store.transaction(() => {
+    return this.#store.lockingTransaction(() => {
       if (!this.#store.has(name)) throw new KeyNotFoundError()
       const row = unlessDamaged(() => this.#store.read(name))
       const deletion = row ? this.#deletionOf(row, this.#isTrusted(row)) : this.#journaledDeletionOf(name)

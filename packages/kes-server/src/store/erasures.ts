@@ -10,7 +10,7 @@ import { ErasePendingError } from '../errors.ts'
 import type { KeyName } from '../names.ts'
 import { Columns } from './columns.ts'
 import { RecordSearch } from './record-search.ts'
-import { isBusy } from './sqlite-errors.ts'
+import { isBusy, isDiskFull } from './sqlite-errors.ts'
 import type { StoreFiles } from './store-files.ts'
 
 /**
@@ -39,6 +39,7 @@ export class Erasures {
   /** Undefined for a store in memory. */
   readonly #files: StoreFiles | undefined
   readonly #busyTimeoutMs: number
+  readonly #spendReserve: () => boolean
   readonly #statements: ReturnType<typeof prepare>
   /** Sealed records that this process erased, by the id of their row. The rows decide what is due. */
   readonly #records = new Map<number, Uint8Array>()
@@ -49,8 +50,15 @@ export class Erasures {
   #round: Promise<boolean> | undefined
   #isBlocked = false
 
-  constructor(db: Database.Database, files: StoreFiles | undefined, busyTimeoutMs: number) {
+  /** @param spendReserve - see {@link SqliteStoreOptions}. */
+  constructor(
+    db: Database.Database,
+    files: StoreFiles | undefined,
+    busyTimeoutMs: number,
+    spendReserve: () => boolean,
+  ) {
     this.#db = db
+    this.#spendReserve = spendReserve
     this.#files = files
     this.#busyTimeoutMs = busyTimeoutMs
     this.#statements = prepare(db)
@@ -122,9 +130,14 @@ export class Erasures {
 
   /** One round at a time; a call that comes while one runs waits for its end. */
   #joinRound(): Promise<boolean> {
-    this.#round ??= this.#runRound().finally(() => {
-      this.#round = undefined
-    })
+    this.#round ??= this.#runRound()
+      .catch((error) => {
+        if (isDiskFull(error) && this.#spendReserve()) return false // There is room for the next one.
+        throw error
+      })
+      .finally(() => {
+        this.#round = undefined
+      })
     return this.#round
   }
 

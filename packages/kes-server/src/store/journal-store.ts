@@ -28,6 +28,8 @@ export interface JournalStore {
   lastEntryOf(name: KeyName): StoredEntry | undefined
   /** As {@link JournalStore.readEntries}, of one name; erased keys of that name included. */
   readEntriesOf(name: KeyName, after: number, limit: number): StoredEntry[]
+  /** Of one name, or of none at all (''), the last one first. */
+  readEntriesBefore(name: KeyName | '', before: number, limit: number): StoredEntry[]
 }
 
 export function storedEntryFromColumns(row: unknown): StoredEntry {

@@ -162,6 +162,11 @@ export interface KeyStore extends JournalStore {
    */
   transaction<T>(body: () => T, action?: StoreAction): T
   /**
+   * As {@link KeyStore.transaction}, for one that takes a key out of use: on a full disk it runs again with the space
+   * that is kept for it.
+   */
+  lockingTransaction<T>(body: () => T, action?: StoreAction): T
+  /**
    * Changes whenever another connection, usually in another process, has committed; this store's own commits leave
    * it as it is. Ask outside a transaction.
    */

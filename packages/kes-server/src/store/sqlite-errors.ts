@@ -53,3 +53,9 @@ export function isDamage(error: unknown): boolean {
 export function isBusy(error: unknown): boolean {
   return error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY')
 }
+
+/** Also of an error that was made from SQLite's. */
+export function isDiskFull(error: unknown): boolean {
+  const cause = error instanceof KesError ? error.cause : error
+  return cause instanceof Database.SqliteError && /^SQLITE_(?:FULL|IOERR_SHMSIZE)/.test(cause.code)
+}

@@ -53,7 +53,7 @@ import {
   replaceRoot,
   replaceSlot,
 } from './seal-table.ts'
-import { asOpenError, asStoreError, isUniqueViolation } from './sqlite-errors.ts'
+import { asOpenError, asStoreError, isDiskFull, isUniqueViolation } from './sqlite-errors.ts'
 import type { Statements } from './statements.ts'
 import { createPrivateFile, permissionWarnings, resolveStorePath } from './store-file.ts'
 import { StoreFiles } from './store-files.ts'
@@ -69,6 +69,8 @@ export interface SqliteStoreOptions {
   readonly busyTimeoutMs?: number
   /** How long {@link SqliteStore.finishErasure} tries. */
   readonly eraseTimeoutMs?: number
+  /** Gives disk space back where a transaction that may have it finds none left. @returns false if there is none. */
+  readonly spendReserve?: () => boolean
 }
 
 /** Follows every name that begins with the same prefix. */
@@ -87,10 +89,12 @@ export class SqliteStore implements KeyStore, SealChanges {
   readonly #files: StoreFiles | undefined
   readonly #erasures: Erasures
   readonly #eraseTimeoutMs: number
+  readonly #spendReserve: () => boolean
   #depth = 0
 
   protected constructor(path: string, lock: StoreLock | undefined, options: SqliteStoreOptions) {
     const { busyTimeoutMs = BUSY_TIMEOUT_MS, eraseTimeoutMs = ERASE_TIMEOUT_MS } = options
+    this.#spendReserve = options.spendReserve ?? (() => false)
     this.path = path
     this.#lock = lock
     this.#inode = lock && statSync(path).ino
@@ -99,7 +103,7 @@ export class SqliteStore implements KeyStore, SealChanges {
     this.#db = connection.db
     this.#statements = connection.statements
     this.#files = lock && openFiles(path, connection)
-    this.#erasures = new Erasures(this.#db, this.#files, busyTimeoutMs)
+    this.#erasures = new Erasures(this.#db, this.#files, busyTimeoutMs, this.#spendReserve)
     this.#eraseTimeoutMs = eraseTimeoutMs
     this.warnings = [...permissions, ...connection.warnings]
   }
@@ -243,6 +247,12 @@ export class SqliteStore implements KeyStore, SealChanges {
     )
   }
 
+  readEntriesBefore(name: KeyName | '', before: number, limit: number): StoredEntry[] {
+    return this.#attempt('read key', () =>
+      this.#statements.entriesBefore.all(name, before, limit).map(storedEntryFromColumns),
+    )
+  }
+
   names(prefix: string, after: string | undefined, limit: number): KeyName[] {
     return this.#attempt('list keys', () => {
       const isAfterPrefix =
@@ -297,6 +307,15 @@ export class SqliteStore implements KeyStore, SealChanges {
 
   transaction<T>(body: () => T, action: StoreAction = 'change key'): T {
     return this.#write(action, body)
+  }
+
+  lockingTransaction<T>(body: () => T, action: StoreAction = 'change key'): T {
+    try {
+      return this.transaction(body, action)
+    } catch (error) {
+      if (this.#depth > 0 || !isDiskFull(error) || !this.#spendReserve()) throw error
+      return this.transaction(body, action)
+    }
   }
 
   /** `data_version` moves for other connections' commits alone. */

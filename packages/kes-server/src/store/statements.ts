@@ -35,6 +35,7 @@ export interface Statements {
   readonly entries: Statement<[number, number]>
   readonly lastEntryOf: Statement<[string]>
   readonly entriesOf: Statement<[string, number, number]>
+  readonly entriesBefore: Statement<[string, number, number]>
   readonly rootGeneration: Statement<[]>
   readonly hasOldRoot: Statement<[]>
   readonly keysOfOldRoot: Statement<[after: number, below: number, limit: number]>
@@ -121,6 +122,9 @@ export function prepareStatements(db: Database.Database): Statements {
     lastEntryOf: db.prepare<[string]>('SELECT * FROM journal WHERE name = ? ORDER BY number DESC LIMIT 1'),
     entriesOf: db.prepare<[string, number, number]>(
       'SELECT * FROM journal WHERE name = ? AND number > ? ORDER BY number LIMIT ?',
+    ),
+    entriesBefore: db.prepare<[string, number, number]>(
+      'SELECT * FROM journal WHERE name = ? AND number < ? ORDER BY number DESC LIMIT ?',
     ),
 
     rootGeneration: db.prepare<[]>('SELECT root_generation FROM store').pluck(),

@@ -1,0 +1,96 @@
+/**
+ * Replies that wait for their event to be on the disk.
+ *
+ * They go out in the order in which they came: batches are settled in their order, and each releases its replies in
+ * theirs. What came before the reply of a disable therefore goes out before it.
+ */
+import type { AuditSink } from './audit-writer.ts'
+import { noteFields } from './lines.ts'
+
+export interface HeldReply {
+  /** The event: the members of a JSON object. */
+  readonly fields: string
+  /**
+   * Goes out even if its event can't be written: the lock of a key must not depend on the audit file, and the journal
+   * has it anyway.
+   */
+  readonly isUrgent: boolean
+  /** Hands the reply to the socket. */
+  readonly release: () => void
+  /** The event could not be written, so nobody may get the reply. */
+  readonly refuse: () => void
+}
+
+export class HeldReplies {
+  readonly #sink: AuditSink
+  #gathered: HeldReply[] = []
+  #lastFlush: Promise<void> = Promise.resolve()
+  /** Requests that were answered without an event since the last time that one could be written. */
+  #unrecorded = 0
+  #unrecordedSince = ''
+
+  constructor(sink: AuditSink) {
+    this.#sink = sink
+  }
+
+  /** Whether an event can be expected to be written. */
+  get isAccepting(): boolean {
+    return this.#sink.isAccepting
+  }
+
+  hold(reply: HeldReply): void {
+    if (!this.#sink.isAccepting && !reply.isUrgent) {
+      this.#refuse(reply)
+      return
+    }
+    if (this.#gathered.length === 0) setImmediate(() => this.#flush())
+    this.#gathered.push(reply)
+  }
+
+  /** Resolves when every reply that is held now has gone out. */
+  async released(): Promise<void> {
+    this.#flush()
+    await this.#lastFlush
+  }
+
+  #flush(): void {
+    const replies = this.#gathered
+    if (replies.length === 0 && !this.#owesNote()) return
+    this.#gathered = []
+    this.#lastFlush = this.#write(replies)
+  }
+
+  async #write(replies: readonly HeldReply[]): Promise<void> {
+    const unrecorded = this.#owesNote() ? this.#unrecorded : 0
+    const lines = replies.map(({ fields }) => fields)
+    if (unrecorded > 0) {
+      lines.unshift(this.#note())
+      this.#unrecorded = 0
+    }
+    try {
+      await this.#sink.append(lines)
+    } catch {
+      // The writer tells the operator why.
+      this.#unrecorded += unrecorded
+      for (const reply of replies) this.#refuse(reply)
+      return
+    }
+    for (const { release } of replies) release()
+  }
+
+  #refuse({ isUrgent, release, refuse }: HeldReply): void {
+    if (this.#unrecorded === 0) this.#unrecordedSince = new Date().toISOString()
+    this.#unrecorded += 1
+    if (isUrgent) release()
+    else refuse()
+  }
+
+  #owesNote(): boolean {
+    return this.#unrecorded > 0 && this.#sink.isAccepting
+  }
+
+  #note(): string {
+    const message = `${this.#unrecorded} requests were answered without an event: the audit file could not be written`
+    return noteFields('ERROR', message, { unrecorded: this.#unrecorded, since: this.#unrecordedSince })
+  }
+}

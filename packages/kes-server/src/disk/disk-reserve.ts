@@ -1,0 +1,72 @@
+/**
+ * Space that is set aside on a disk while there is some, and given back when a write that must not fail finds the disk
+ * full. It is a file of random bytes, so that a file system that compresses sets aside as much as any other.
+ */
+import { randomFillSync } from 'node:crypto'
+import { existsSync, statSync, unlinkSync } from 'node:fs'
+import { open, statfs, unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
+
+const RESERVE_BYTES = 8 * 2 ** 20
+/** A reserve that took the last free space would be spent by the next write. */
+const FREE_BYTES_MIN = RESERVE_BYTES
+
+export class DiskReserve {
+  readonly path: string
+  readonly #onSpent: () => void
+  #isThere = false
+
+  constructor(path: string, onSpent: () => void) {
+    this.path = path
+    this.#onSpent = onSpent
+  }
+
+  /** As this process knows it; see {@link DiskReserve.restore}. */
+  get isThere(): boolean {
+    return this.#isThere
+  }
+
+  /** @returns false if there is nothing to give back. */
+  spend(): boolean {
+    this.#isThere = false
+    try {
+      unlinkSync(this.path)
+      this.#onSpent()
+      return true
+    } catch {
+      return false // It was spent before, or its folder is gone too: in either case there is no more space now.
+    }
+  }
+
+  /**
+   * Makes the reserve if it is not there and the disk has room for it twice.
+   *
+   * @returns whether it is there.
+   */
+  async restore(): Promise<boolean> {
+    this.#isThere = this.#isWhole() || ((await this.#hasRoom()) && (await this.#make()))
+    return this.#isThere
+  }
+
+  #isWhole(): boolean {
+    return statSync(this.path, { throwIfNoEntry: false })?.size === RESERVE_BYTES
+  }
+
+  async #hasRoom(): Promise<boolean> {
+    const { bavail, bsize } = await statfs(dirname(this.path))
+    return bavail * bsize >= RESERVE_BYTES + FREE_BYTES_MIN
+  }
+
+  async #make(): Promise<boolean> {
+    try {
+      await using file = await open(this.path, 'w', 0o600)
+      await file.writeFile(randomFillSync(Buffer.allocUnsafe(RESERVE_BYTES)))
+      await file.datasync()
+      return true
+    } catch {
+      // The disk has filled up meanwhile: half a reserve is of no use.
+      if (existsSync(this.path)) await unlink(this.path)
+      return false
+    }
+  }
+}
