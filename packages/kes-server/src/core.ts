@@ -15,6 +15,7 @@ import type { ErrorLog } from './log/error-log.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import { type OpenStore, openStore, reservePathOf } from './open-store.ts'
 import { PolicySet } from './policy/policy.ts'
+import { SavedUses } from './saved-uses.ts'
 import { VERSION } from './version.ts'
 import type { Hub } from './workers/hub.ts'
 
@@ -47,7 +48,8 @@ export async function openCore({ config, hub, metrics, errorLog, clocks }: CoreO
   const opened = openStore(config.keystore, () => reserves?.store?.spend() === true)
   for (const warning of opened.warnings) errorLog.warn(warning)
   const clock = new DeletionClock(opened.store, opened.seal, clocks)
-  const options = { ...config.keysOptions, deletionClock: clock }
+  const uses = new SavedUses(opened.store.path, opened.seal.storeId, errorLog)
+  const options = { ...config.keysOptions, deletionClock: clock, lastUses: uses.lastUses }
   const ring = new KeyRing(opened.store, opened.seal, opened.journal, options)
   const purge = purger(opened, errorLog)
   const onErased = () => hub.barrier().then(purge)
@@ -65,6 +67,7 @@ export async function openCore({ config, hub, metrics, errorLog, clocks }: CoreO
     throw error
   }
   deletions.start()
+  uses.start(ring)
   const sealAdmin = new SealAdmin({ ...opened, holders: onlyHolder(opened.seal) })
   const rotation = new RotationJob(sealAdmin, errorLog)
   rotation.start()
@@ -90,6 +93,7 @@ export async function openCore({ config, hub, metrics, errorLog, clocks }: CoreO
       rotation.stop()
       for (const timer of timers) clearInterval(timer)
       deletions.stop()
+      uses.stop(ring)
       reserves.close()
       await auditWriter?.close() // Signs its last head into the journal.
       closeStore(opened, ring)

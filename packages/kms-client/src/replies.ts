@@ -55,6 +55,8 @@ export interface KeyInfo {
   readonly revision?: number
   readonly changedAt?: string
   readonly changedBy?: string
+  /** When the key was last asked for, as far as the server knows. */
+  readonly lastUsedAt?: string
   /** When the key will be erased, at the earliest; only while it is pending deletion. */
   readonly deletionAt?: string
 }
@@ -268,6 +270,7 @@ function keyInfo(reply: JsonReply): KeyInfo {
       changedAt: reply.textIfAny('changed_at'),
       changedBy: reply.textIfAny('changed_by'),
       deletionAt: reply.textIfAny('deletion_at'),
+      lastUsedAt: reply.textIfAny('last_used_at'),
     }),
   }
 }

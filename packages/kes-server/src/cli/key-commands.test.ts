@@ -296,6 +296,22 @@ describe('ls', () => {
     ])
   })
 
+  test('the last use shows where it is known', async () => {
+    const used = new FakeKes(key('a', { lastUsedAt: '2026-11-25T00:00:00.5Z' }), key('b'))
+    expect((await runKes('key ls -l', { kes: used })).stdout).toBe(
+      [
+        'Key   State     Algorithm   Created               Last use              Owner',
+        `a     enabled   AES256      2026-11-24 01:50:57   2026-11-25 00:00:00   ${ADMIN}`,
+        `b     enabled   AES256      2026-11-24 01:50:57                         ${ADMIN}`,
+        '',
+      ].join('\n'),
+    )
+    expect((await runKes('key info a', { kes: used })).stdout).toMatch(/\nLast use {4}2026-11-25 00:00:00$/)
+    expect(JSON.parse((await runKes('key info a --json', { kes: used })).stdout)).toMatchObject({
+      last_used_at: '2026-11-25T00:00:00.5Z',
+    })
+  })
+
   test('a damaged key is listed as damaged', async () => {
     const damaged = Object.assign(kes(), {
       async *listKeyDetails() {

@@ -41,6 +41,7 @@ function addInfo(group: KesCommand, io: Io): void {
       ...(key.createdBy === undefined ? [] : [['Owner', key.createdBy]]),
       ...(isEnabled(key) ? [] : [['State', shownState(stateOf(key))]]),
       ...(key.deletionAt === undefined ? [] : [['Deletion', formatUtcTime(key.deletionAt)]]),
+      ...(key.lastUsedAt === undefined ? [] : [['Last use', formatUtcTime(key.lastUsedAt)]]),
     ].map(([label = '', value]) => {
       return `${paint('bold', label.padEnd(LABEL_COLUMNS), io.stdout, io.env, flags.color)}${value}`
     })
@@ -55,7 +56,7 @@ function addList(group: KesCommand, io: Io): void {
     .usage('[options] [<prefix>]')
     .argument('[prefix]')
     .addClientOptions()
-    .option('-l, --long', 'Print state, algorithm, date and owner of each key')
+    .option('-l, --long', 'Print state, algorithm, dates and owner of each key')
     .addJsonOption()
     .addColorOption()
   command.action(
@@ -79,23 +80,32 @@ function addList(group: KesCommand, io: Io): void {
   )
 }
 
+/** What few keys have gets a column only where one of them has it. */
+interface Column {
+  readonly title: string
+  readonly isOptional?: boolean
+  readonly text: (key: KeyInfo) => string
+}
+
+const DETAILS: readonly Column[] = [
+  { title: 'Key', text: ({ name }) => name },
+  { title: 'State', text: (key) => shownState(stateOf(key)) },
+  { title: 'Algorithm', text: ({ algorithm }) => algorithm },
+  { title: 'Created', text: ({ createdAt }) => formatUtcTime(createdAt) },
+  { title: 'Last use', isOptional: true, text: ({ lastUsedAt = '' }) => formatUtcTime(lastUsedAt) },
+  { title: 'Deletion', isOptional: true, text: ({ deletionAt = '' }) => formatUtcTime(deletionAt) },
+  { title: 'Owner', text: ({ createdBy = '' }) => createdBy },
+]
+
 function printDetails(io: Io, keys: readonly (KeyInfo | DamagedKeyInfo)[], { color }: OutputFlags): void {
   if (keys.length === 0) return
-  const hasDeletions = keys.some((key) => !isDamaged(key) && key.deletionAt !== undefined)
-  const rows = keys.map((key) =>
-    isDamaged(key)
-      ? [key.name, key.state]
-      : [
-          key.name,
-          shownState(stateOf(key)),
-          key.algorithm,
-          formatUtcTime(key.createdAt),
-          ...(hasDeletions ? [key.deletionAt === undefined ? '' : formatUtcTime(key.deletionAt)] : []),
-          key.createdBy ?? '',
-        ],
+  const columns = DETAILS.filter(
+    ({ isOptional, text }) => !isOptional || keys.some((key) => !isDamaged(key) && text(key) !== ''),
   )
-  const titles = ['Key', 'State', 'Algorithm', 'Created', ...(hasDeletions ? ['Deletion'] : []), 'Owner']
-  const [header = '', ...lines] = formatTable([titles, ...rows])
+  const rows = keys.map((key) =>
+    isDamaged(key) ? [key.name, key.state] : columns.map(({ text }) => text(key)),
+  )
+  const [header = '', ...lines] = formatTable([columns.map(({ title }) => title), ...rows])
   const painted = lines.map((line, index) => {
     const [name = '', state = ''] = rows[index] ?? []
     const start = line.indexOf(state, name.length)
@@ -112,13 +122,15 @@ function infoDocument(key: KeyInfo) {
     created_at: key.createdAt,
     created_by: key.createdBy,
     ...(isEnabled(key) ? {} : stateDocument(key)),
+    last_used_at: key.lastUsedAt,
   }
 }
 
 function detailsDocument(key: KeyInfo | DamagedKeyInfo) {
   if (isDamaged(key)) return { name: key.name, state: key.state }
   const { name, algorithm, createdAt, createdBy } = key
-  return { name, algorithm, created_at: createdAt, created_by: createdBy, ...stateDocument(key) }
+  const made = { name, algorithm, created_at: createdAt, created_by: createdBy }
+  return { ...made, ...stateDocument(key), last_used_at: key.lastUsedAt }
 }
 
 function stateDocument(key: KeyInfo) {

@@ -1,6 +1,6 @@
 /** The journal's public key as a file beside the store, made at set-up: whoever verifies takes a copy of it elsewhere. */
-import { randomUUID } from 'node:crypto'
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { message, writePrivateFile } from '../store/store-file.ts'
 import type { Journal } from './journal.ts'
 
 const SUFFIX = '.journal.pub'
@@ -14,7 +14,7 @@ export function exportPublicKey({ publicKey }: Journal, storePath: string): stri
   const path = storePath + SUFFIX
   const pem = publicKey.export({ format: 'pem', type: 'spki' }).toString()
   try {
-    if (!existsSync(path)) writeWhole(path, pem)
+    if (!existsSync(path)) writePrivateFile(path, pem) // Cut off, it would look like another key.
     if (readFileSync(path, 'utf8') === pem) return []
   } catch (error) {
     return [`the public key of the journal can not be kept in '${path}': ${message(error)}`]
@@ -22,19 +22,4 @@ export function exportPublicKey({ publicKey }: Journal, storePath: string): stri
   return [
     `'${path}' does not hold the public key of this store's journal: the file or the journal was replaced`,
   ]
-}
-
-/** A file that is cut off would look like another key. */
-function writeWhole(path: string, text: string): void {
-  const temporary = `${path}.${randomUUID()}.tmp`
-  try {
-    writeFileSync(temporary, text, { flag: 'wx', mode: 0o600, flush: true })
-    renameSync(temporary, path)
-  } finally {
-    rmSync(temporary, { force: true })
-  }
-}
-
-function message(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

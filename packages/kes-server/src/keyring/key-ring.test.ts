@@ -30,6 +30,49 @@ function newRing(erasedNames: 'reserved' | 'free' = 'reserved') {
   return { store, seal, journal, ring: new KeyRing(store, seal, journal, { erasedNames }) }
 }
 
+describe('the last use of a key', () => {
+  const usedAt = ({ lastUsedAt }: { lastUsedAt?: string }) => Date.parse(lastUsedAt ?? '')
+
+  test('is known of every key that was used, and of no other', () => {
+    const { ring } = newRing()
+    const before = Date.now()
+    ring.create(orders, alice)
+    ring.create(parseKeyName('unused'), alice)
+    expect(ring.describe(orders).lastUsedAt).toBeUndefined()
+    ring.use(orders)
+    expect(usedAt(ring.describe(orders))).toBeGreaterThanOrEqual(before)
+    const listed = ring.descriptions('', undefined, 10)
+    expect(listed.map((key) => [key.name, 'lastUsedAt' in key])).toEqual([
+      ['orders', true],
+      ['unused', false],
+    ])
+  })
+
+  test('moves with each use in a later turn, and stays when the key leaves memory', async () => {
+    const { ring } = newRing()
+    ring.create(orders, alice)
+    ring.use(orders)
+    const first = usedAt(ring.describe(orders))
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    ring.use(orders)
+    const second = usedAt(ring.describe(orders))
+    expect(second).toBeGreaterThan(first)
+    ring.setState(orders, 'disabled', bob)
+    ring.forgetAll()
+    expect(() => ring.use(orders)).toThrow(KeyDisabledError)
+    expect(usedAt(ring.describe(orders))).toBe(second)
+  })
+
+  test('is not that of an erased key of the same name', async () => {
+    const { ring } = newRing('free')
+    ring.create(orders, alice)
+    ring.use(orders)
+    await ring.erase(orders, bob)
+    ring.create(orders, alice)
+    expect(ring.describe(orders).lastUsedAt).toBeUndefined()
+  })
+})
+
 describe('a disabled key', () => {
   test('can not be used, although it was in use a moment before', () => {
     const { ring } = newRing()

@@ -27,6 +27,7 @@ import { DeletionClock } from './deletion-clock.ts'
 import { deletionOfDetail, detailOfDueErasure, detailOfSchedule } from './deletion-detail.ts'
 import { fingerprintOf, fingerprintOfRow } from './fingerprint.ts'
 import { HmacKey } from './hmac-key.ts'
+import { type KeyId, LastUses } from './last-uses.ts'
 import { unlessDamaged } from './unless-damaged.ts'
 
 export type { Algorithm, KeyState }
@@ -54,6 +55,8 @@ export interface KeyDescription {
   readonly deletionAt?: string
   /** Number of the last journal entry about the key. */
   readonly epoch: number
+  /** RFC 3339; absent if no use is known. */
+  readonly lastUsedAt?: string
 }
 
 /** A key whose record can't be trusted; it answers errors, and can be disabled and erased. */
@@ -83,7 +86,10 @@ export interface NewKey {
 }
 
 interface CachedKey extends ExternalKey {
+  readonly keyId: KeyId
   wasUsed: boolean
+  /** The start of the turn in which it was used last: milliseconds since 1970. */
+  usedMs: number
 }
 
 /** What became of the keys that a pattern names. */
@@ -110,6 +116,8 @@ export interface KeyRingOptions {
   readonly waitingPeriodMs?: number
   /** Default: by the system's clocks. */
   readonly deletionClock?: DeletionClock
+  /** Where uses are noted. Default: a memory of its own. */
+  readonly lastUses?: LastUses
 }
 
 /** A key that was erased because its waiting period was over. */
@@ -125,11 +133,14 @@ export class KeyRing {
   readonly #journal: Journal
   readonly #options: KeyRingOptions
   readonly #deletionClock: DeletionClock
+  readonly #lastUses: LastUses
   /** Due by their rows, which can't be trusted. Each is reported once. */
   readonly #refusedDeletions = new Set<KeyName>()
   readonly #cache = new Map<KeyName, CachedKey>()
   #seenChanges: number
   #hasLookedThisTurn = false
+  /** When this turn began, for all uses in it. */
+  #turnMs = 0
   readonly #endTurn = () => {
     this.#hasLookedThisTurn = false
   }
@@ -140,6 +151,7 @@ export class KeyRing {
     this.#journal = journal
     this.#options = options
     this.#deletionClock = options.deletionClock ?? new DeletionClock(store, seal)
+    this.#lastUses = options.lastUses ?? new LastUses()
     this.#seenChanges = store.foreignChanges()
   }
 
@@ -154,6 +166,7 @@ export class KeyRing {
     const cached = this.#cache.get(name)
     if (cached !== undefined) {
       cached.wasUsed = true
+      cached.usedMs = this.#turnMs
       return cached
     }
     const row = this.#readTrusted(name)
@@ -165,7 +178,9 @@ export class KeyRing {
       const key = {
         cipher: CipherKey.from(row.algorithm, material.secretKey),
         hmac: material.hmacKey && HmacKey.from(material.hmacKey),
+        keyId: idOf(row),
         wasUsed: true,
+        usedMs: this.#turnMs,
       }
       this.#cache.set(name, key)
       return key
@@ -207,7 +222,7 @@ export class KeyRing {
 
   /** @throws {@link KeyNotFoundError} (404), {@link RecordDamagedError} (502) */
   describe(name: KeyName): KeyDescription {
-    return describeRow(this.#readTrusted(name))
+    return this.#describe(this.#readTrusted(name))
   }
 
   /**
@@ -322,7 +337,7 @@ export class KeyRing {
         if (this.#deletionOf(row, isTrusted) !== undefined) throw new WrongStateError('pending deletion')
         const deletion = this.#deletionClock.schedule(waitingMs)
         const change = { action: 'schedule', state: 'pending', deletion } as const
-        return describeRow(this.#change(row, isTrusted, change, by))
+        return this.#describe(this.#change(row, isTrusted, change, by))
       }, 'delete key')
     } finally {
       this.#forget(name)
@@ -453,6 +468,7 @@ export class KeyRing {
     const facts = { name, keyId, erasedAt: time, erasedBy: by.identity, rootGeneration }
     const tombstone = { ...facts, mac: this.#seal.macOfErased(facts) }
     this.#store.erase(name, this.#options.erasedNames === 'free' ? undefined : tombstone)
+    this.#lastUses.forget(idOf({ keyId }))
     return recorded
   }
 
@@ -498,8 +514,37 @@ export class KeyRing {
   descriptions(prefix: string, after: string | undefined, limit: number): (KeyDescription | DamagedKey)[] {
     return this.#store.rows(prefix, after, limit).map((row) => {
       if ('damaged' in row) return { name: row.damaged, state: 'damaged' }
-      return this.#isTrusted(row) ? describeRow(row) : { name: row.name, state: 'damaged' }
+      return this.#isTrusted(row) ? this.#describe(row) : { name: row.name, state: 'damaged' }
     })
+  }
+
+  #describe(row: KeyRow): KeyDescription {
+    const { name, algorithm, createdAt, createdBy, state, revision, changedAt, changedBy, deletion } = row
+    const cached = this.#cache.get(name)
+    if (cached !== undefined) this.#noteUse(cached)
+    const usedMs = this.#lastUses.of(idOf(row))
+    return {
+      name,
+      algorithm,
+      createdAt,
+      createdBy,
+      state,
+      revision,
+      changedAt,
+      changedBy,
+      ...(deletion === undefined ? {} : { deletionAt: formatMilliseconds(deletion.atMs) }),
+      epoch: row.journalEntry,
+      ...(usedMs === undefined ? {} : { lastUsedAt: formatMilliseconds(usedMs) }),
+    }
+  }
+
+  /** Notes the last uses of all keys that are held in plaintext; those of others are noted already. */
+  noteUses(): void {
+    for (const key of this.#cache.values()) this.#noteUse(key)
+  }
+
+  #noteUse({ keyId, usedMs }: CachedKey): void {
+    this.#lastUses.add([[keyId, usedMs]])
   }
 
   *#allNames(prefix: string): Generator<KeyName> {
@@ -528,6 +573,7 @@ export class KeyRing {
   #forget(name: KeyName): void {
     const key = this.#cache.get(name)
     if (key === undefined) return
+    this.#noteUse(key)
     this.#cache.delete(name)
     key.cipher.destroy()
     key.hmac?.destroy()
@@ -546,6 +592,7 @@ export class KeyRing {
       this.#seenChanges = changes
     }
     this.#hasLookedThisTurn = true
+    this.#turnMs = Date.now()
     setImmediate(this.#endTurn)
   }
 
@@ -578,11 +625,8 @@ function damaged(name: KeyName, why: string): RecordDamagedError {
   return new RecordDamagedError('read key', { detail: `the record of key '${name}' ${why}` })
 }
 
-function describeRow(row: KeyRow): KeyDescription {
-  const { name, algorithm, createdAt, createdBy, state, revision, changedAt, changedBy, deletion } = row
-  const deletionAt = deletion === undefined ? {} : { deletionAt: formatMilliseconds(deletion.atMs) }
-  const last = { changedAt, changedBy, epoch: row.journalEntry }
-  return { name, algorithm, createdAt, createdBy, state, revision, ...last, ...deletionAt }
+function idOf({ keyId }: Pick<KeyRow, 'keyId'>): KeyId {
+  return Buffer.from(keyId).toString('hex')
 }
 
 function wipe(material: KeyMaterial): void {

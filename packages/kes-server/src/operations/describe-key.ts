@@ -19,5 +19,6 @@ export function keyDocument(key: KeyDescription | DamagedKey) {
     changed_at: key.changedAt,
     ...(key.changedBy === '' ? {} : { changed_by: key.changedBy }),
     ...(key.deletionAt === undefined ? {} : { deletion_at: key.deletionAt }),
+    ...(key.lastUsedAt === undefined ? {} : { last_used_at: key.lastUsedAt }),
   }
 }

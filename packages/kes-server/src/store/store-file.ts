@@ -14,7 +14,10 @@ import {
   mkdirSync,
   openSync,
   realpathSync,
+  renameSync,
+  rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { StoreOpenError } from './open-errors.ts'
@@ -69,6 +72,18 @@ export function createPrivateFile(path: string): void {
     throw new StoreOpenError(path, `the file '${path}' can not be made (${message(error)})`, { cause: error })
   }
   syncDirectory(dirname(path))
+}
+
+/** Writes a file beside the store, readable by its owner only: the whole or nothing. For whoever has the store's lock. */
+export function writePrivateFile(path: string, content: string | Uint8Array): void {
+  const temporary = `${path}.tmp`
+  rmSync(temporary, { force: true }) // Left by a process that was killed.
+  try {
+    writeFileSync(temporary, content, { flag: 'wx', mode: 0o600, flush: true })
+    renameSync(temporary, path)
+  } finally {
+    rmSync(temporary, { force: true })
+  }
 }
 
 /** What an operator should know about the permissions of the store's file and directory; empty if all is well. */
