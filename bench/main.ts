@@ -3,6 +3,7 @@ import { argon2 } from './argon2.ts'
 import { exitOnSignals } from './cleanup.ts'
 import { cryptoProgram } from './crypto.ts'
 import { type Program, UsageError } from './program.ts'
+import { sandboxProgram } from './sandbox.ts'
 import { serve } from './serve.ts'
 import { soakProgram } from './soak.ts'
 import { storeProgram } from './store.ts'
@@ -13,6 +14,7 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
   store: storeProgram,
   argon2,
   soak: soakProgram,
+  sandbox: sandboxProgram,
 }
 
 function list(): string {

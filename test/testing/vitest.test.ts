@@ -1,12 +1,29 @@
+/** `kesTest`, the fixture for vitest. */
+import { KesConnectionError } from '@latchkey/kms-client'
+import type { KesSandbox } from '@latchkey/kms-client/testing'
 import { kesTest } from '@latchkey/kms-client/testing/vitest'
-import { expect } from 'vitest'
+import { afterAll, expect } from 'vitest'
 
-const test = kesTest({ keys: ['orders'] })
-test('a', async ({ kes }) => {
-  expect(await Array.fromAsync(kes.client.listKeys())).toEqual(['orders'])
+const test = kesTest({ keys: ['orders'], seed: 7 })
+const seen = new Set<KesSandbox>()
+
+test('a test has the server that it asks for', async ({ kes }) => {
+  seen.add(kes)
   await kes.lock('orders')
+  await kes.create('left-behind')
+
+  expect(kes.seed).toBe(7)
 })
-test('b', async ({ kes }) => {
-  expect(await kes.requests()).toEqual([])
+
+test('the next test has another one, with nothing of the first', async ({ kes }) => {
+  seen.add(kes)
+
+  expect(seen.size).toBe(2)
+  expect(await Array.fromAsync(kes.client.listKeys())).toEqual(['orders'])
+  expect(await kes.client.generateKey('orders')).toHaveProperty('plaintext')
 })
-test('c', async () => {})
+
+// Each has ended with its test.
+afterAll(async () => {
+  for (const kes of seen) await expect(kes.client.version()).rejects.toThrow(KesConnectionError)
+})

@@ -108,6 +108,8 @@ export async function createApp({
     exposeHeadRoutes: false,
     rewriteUrl: ({ url = '' }) => normalizeTarget(url),
     routerOptions: { caseSensitive: true, ignoreTrailingSlash: false, maxParamLength: 16_384 },
+    // Otherwise fastify loads its compilers for them, which takes as long as all the rest of it.
+    schemaController: { compilersFactory: { buildValidator: refuseSchema, buildSerializer: refuseSchema } },
     serverFactory(handler) {
       listener = createListener(
         { ...options, onNotice: (message) => errorLog.info(message) },
@@ -432,6 +434,11 @@ export async function createApp({
       exchanges.close()
     },
   }
+}
+
+/** No API has a schema. */
+function refuseSchema(): never {
+  throw new Error('schemas are not supported')
 }
 
 function isPathOf(api: Api, path: string): boolean {
