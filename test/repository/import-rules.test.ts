@@ -179,7 +179,12 @@ test('of the other packages, the storage node uses the public part of the client
 })
 
 /** What each part of the node below the S3 side may import of the others. */
-const NODE_PARTS: Readonly<Record<string, readonly string[]>> = { dare: [], sse: ['dare'], disk: [] }
+const NODE_PARTS: Readonly<Record<string, readonly string[]>> = {
+  dare: [],
+  disk: [],
+  sse: ['dare'],
+  backend: [],
+}
 
 test('of the storage node, the format knows no keys, the keys no files, and the files neither', () => {
   const partOf = (path: string) => relative(NODE, path).split('/')[0] ?? ''

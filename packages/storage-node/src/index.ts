@@ -1,9 +1,9 @@
 /**
  * MinIO's object encryption and an object store, as a library: what a storage node writes, and what it reads back.
  *
- *     dare/  the format of encrypted content
- *     sse/   the keys of objects, from the KMS down; metadata, ETags, request headers
- *     disk/  objects as files, and their index
+ *     dare/     the format of encrypted content
+ *     sse/      the keys of objects, from the KMS down; metadata, ETags, request headers
+ *     disk/     objects as files, and their index
  *     backend/  the node's own configuration, encrypted
  */
 export {
@@ -20,6 +20,7 @@ export { type DareCipher, plainSize, sealedSize } from './dare/format.ts'
 export { type SealedRange, sealedRange } from './dare/range.ts'
 export * from './disk/errors.ts'
 export { FileObjectStore, type StoreOptions } from './disk/file-object-store.ts'
+export { type FsckOptions, type FsckProblem, type FsckReport, fsck } from './disk/fsck.ts'
 export type * from './disk/object-store.ts'
 export {
   type ContentPart,

@@ -33,6 +33,13 @@ export function prepareDataFolder(path: string): void {
   makeDirectories(path)
 }
 
+/** Sees that a folder is one, and makes nothing. @throws {@link NotADataFolderError} */
+export function checkDataFolder(path: string): void {
+  const mark = readMark(path)
+  if (mark === undefined) throw new NotADataFolderError(path, `it holds no ${MARK}`)
+  checkMark(path, mark)
+}
+
 /** @see FileFolder */
 function makeDirectories(path: string): void {
   const shards = Array.from({ length: 256 }, (_, shard) => shard.toString(16).padStart(2, '0'))

@@ -74,7 +74,7 @@ export class DataDamagedError extends StorageError {
 export class IndexDamagedError extends StorageError {
   override readonly name = 'IndexDamagedError'
   constructor(problem: string, options?: ErrorOptions) {
-    super(`the index is damaged: ${problem}`, options)
+    super(`the index is damaged: ${problem}; fsck makes it anew from the files`, options)
   }
 }
 

@@ -8,7 +8,7 @@
  * crash: what lies in `incoming/` and is not named is removed at the start, without a look at all the others.
  */
 import { randomBytes } from 'node:crypto'
-import { readdirSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DirectorySync } from './directory-sync.ts'
@@ -74,6 +74,12 @@ export class FileFolder {
     await unlink(join(this.#incoming, id)).catch(ignoreMissing)
   }
 
+  /** Takes a file out of the store. */
+  moveAway(id: string, path: string): void {
+    const place = this.#placeOf(id)
+    renameSync(existsSync(place) ? place : join(this.#incoming, id), path)
+  }
+
   /** What was being written, or not yet moved, when the node ended. */
   incoming(): string[] {
     return readdirSync(this.#incoming).filter((name) => ID.test(name))
@@ -84,6 +90,11 @@ export class FileFolder {
     const path = join(this.#incoming, id)
     if (isNamed) renameSync(path, this.#placeOf(id))
     else rmSync(path, { force: true })
+  }
+
+  isEmpty(): boolean {
+    for (const _ of this.all()) return false
+    return true
   }
 
   /** Ids of all files, wherever they are. */

@@ -22,12 +22,15 @@ import type {
   Upload,
 } from './object-store.ts'
 
+/** Where syncing costs nothing: whether it reaches a disk is not what these tests can see. */
+const IN_MEMORY = existsSync('/dev/shm') ? '/dev/shm' : undefined
+
 let parent: string
 let folder: string
 let store: FileObjectStore
 
 beforeEach(async () => {
-  parent = mkdtempSync(join(tmpdir(), 'latchkey-node-'))
+  parent = mkdtempSync(join(IN_MEMORY ?? tmpdir(), 'latchkey-node-'))
   folder = join(parent, 'data')
   store = await FileObjectStore.open(folder)
   await store.createBucket('bucket')
@@ -151,6 +154,7 @@ describe('objects', () => {
   test('get other properties without a change of their file', async () => {
     const bytes = randomBytes(300_000)
     const first = await put('key', bytes)
+    await reopen() // Files are moved to their place behind the answer.
     const data = files().find((path) => readFileSync(path).length > bytes.length) ?? ''
     const before = readFileSync(data)
     const properties = { etag: 'new', internal: { a: 'b' }, headers: { c: 'd' } }
@@ -218,8 +222,7 @@ describe('objects', () => {
       'digest',
     )
     expect((await get('key')).toString()).toBe('before')
-    expect(incoming()).toEqual([])
-    expect(files()).toHaveLength(2)
+    expect([...incoming(), ...files()]).toHaveLength(2)
   })
 
   test('are put under a condition that sees the object of that moment', async () => {
@@ -232,7 +235,8 @@ describe('objects', () => {
     const results = await Promise.allSettled(calls)
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
     await expect(store.delete('bucket', 'key', onlyNew)).rejects.toThrow('it exists')
-    expect(incoming()).toEqual([])
+    await reopen()
+    expect(files()).toHaveLength(2)
   })
 
   test('that are put at once end as one of them, whole', async () => {
@@ -442,6 +446,7 @@ describe('damage', () => {
     const bytes = randomBytes(800_000)
     await put('key', bytes)
     await put('other', Buffer.from('other'))
+    await reopen()
     const path = dataFile(bytes.length)
     const damaged = readFileSync(path)
     damaged[500_000] = (damaged[500_000] ?? 0) ^ 1
@@ -457,6 +462,7 @@ describe('damage', () => {
     for (const isAuthenticated of [true, false]) {
       const bytes = randomBytes(100_000)
       await put('key', bytes, { isAuthenticated })
+      await reopen()
       const path = dataFile(bytes.length)
       truncateSync(path, 50_000)
       expect(await nameOf(get('key'))).toBe('DataDamagedError')

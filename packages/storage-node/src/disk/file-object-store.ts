@@ -5,12 +5,14 @@
  * cut at any moment leaves either the object as it was, or as it was put. What a change makes superfluous is noted in
  * the same commit, and removed once nobody reads it.
  */
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type Database from 'better-sqlite3'
 import { prepareDataFolder } from './data-folder.ts'
 import {
   BucketExistsError,
   BucketNotEmptyError,
+  IndexDamagedError,
   InvalidPartError,
   NoSuchBucketError,
   NoSuchKeyError,
@@ -98,10 +100,11 @@ export class FileObjectStore implements ObjectStore {
     const lock = FolderLock.acquire(path)
     try {
       const indexPath = join(path, 'index.db')
+      const folder = new FileFolder(path)
+      if (!existsSync(indexPath) && !folder.isEmpty()) throw new IndexDamagedError('it is gone')
       const db = openIndex(indexPath)
       try {
         const index = new ObjectIndex(db)
-        const folder = new FileFolder(path)
         await sweep(folder, index, db)
         const commits = await IndexCommits.open(db, indexPath)
         return new FileObjectStore(lock, db, index, folder, commits, options)

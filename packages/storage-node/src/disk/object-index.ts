@@ -184,6 +184,10 @@ export class ObjectIndex {
     return guarded(() => this.#statements.uploadsOf.all(bucket.id)).map((row) => uploadOf(row, bucket.name))
   }
 
+  hasUpload(id: string): boolean {
+    return guarded(() => this.#statements.upload.get(id)) !== undefined
+  }
+
   putUpload(bucket: IndexedBucket, upload: Omit<IndexedUpload, 'bucket'>): void {
     this.#statements.putUpload.run(
       upload.id,
