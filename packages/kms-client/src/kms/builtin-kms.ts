@@ -1,6 +1,6 @@
 /** The KMS without a server: one key, from the environment. For development, and for data that was written so. */
 import { createHmac, createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
-import type { CallOptions } from '../client.ts'
+import type { CallOptions, LogOptions } from '../client.ts'
 import type { Api, ServerVersion } from '../replies.ts'
 import { decryptDataKey, encryptDataKey } from './builtin-ciphertext.ts'
 import { encodeContext } from './context.ts'
@@ -69,6 +69,15 @@ export class BuiltinKms implements Kms {
 
   async keyState(name = this.defaultKey): Promise<KmsKeyState> {
     return name === this.defaultKey ? 'enabled' : 'absent'
+  }
+
+  /** The one key is never locked. */
+  async *watchLocks({ signal, onOpen }: LogOptions = {}): AsyncGenerator<string> {
+    onOpen?.()
+    await new Promise((_resolve, reject) => {
+      if (signal?.aborted) reject(signal.reason)
+      signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
+    })
   }
 
   async checkKey(name = this.defaultKey): Promise<KmsKeyStatus> {

@@ -1,6 +1,6 @@
 /** A KMS that is one or several key servers. */
 import { KeyNotFoundError, NotFoundError } from '../api-error.ts'
-import type { CallOptions, KesClient } from '../client.ts'
+import type { CallOptions, KesClient, LogOptions } from '../client.ts'
 import { KesProtocolError } from '../errors.ts'
 import type { Api, DataKey, ServerVersion } from '../replies.ts'
 import { encodeContext } from './context.ts'
@@ -82,6 +82,16 @@ export class KesKms implements Kms {
         return (await this.#wasThere(name, options)) ? 'erased' : 'absent'
       }
     })
+  }
+
+  async *watchLocks(options?: LogOptions): AsyncGenerator<string> {
+    try {
+      for await (const event of this.#client.watchKeys('', options)) {
+        if (event.event !== 'snapshot-end' && event.state !== 'enabled') yield event.name
+      }
+    } catch (error) {
+      throw kmsErrorOf(error, 'watch')
+    }
   }
 
   async checkKey(key = this.defaultKey, options: CallOptions = {}): Promise<KmsKeyStatus> {

@@ -37,6 +37,8 @@ export type KmsOperation =
   | 'create'
   | 'list'
   | 'describe'
+  | 'watch'
+  | 'watch'
   | 'version'
   | 'apis'
 
@@ -105,6 +107,7 @@ const FAILURES: Readonly<Record<KmsOperation, { readonly code: string; readonly 
   create: { code: 'KeyCreationFailed', message: 'failed to create KMS key' },
   list: { code: 'KeyListingFailed', message: 'failed to list KMS keys' },
   describe: { code: 'KeyDescriptionFailed', message: 'failed to describe KMS key' },
+  watch: { code: 'KeyWatchFailed', message: 'failed to watch KMS keys' },
   version: { code: 'VersionFailed', message: 'failed to query the KMS version' },
   apis: { code: 'APIListingFailed', message: 'failed to list KMS APIs' },
 }
@@ -140,6 +143,7 @@ const DEEDS: Readonly<Record<KmsOperation, string>> = {
   create: 'create',
   list: 'list keys',
   describe: 'describe',
+  watch: 'watch keys',
   version: 'ask for its version',
   apis: 'list its APIs',
 }

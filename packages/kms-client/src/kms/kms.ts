@@ -1,5 +1,5 @@
 /** What a storage server needs of a KMS, whichever it is. */
-import type { CallOptions } from '../client.ts'
+import type { CallOptions, LogOptions } from '../client.ts'
 import type { Api, ServerVersion } from '../replies.ts'
 import type { KmsContext } from './context.ts'
 import type { KmsError } from './kms-error.ts'
@@ -82,6 +82,14 @@ export interface Kms extends AsyncDisposable {
   listKeys(prefix?: string, options?: CallOptions): AsyncIterable<string>
   /** How the key stands; needs a policy that allows to describe it and, once it is gone, to read its history. */
   keyState(name?: string, options?: CallOptions): Promise<KmsKeyState>
+  /**
+   * The names of keys that can't be used now, and then of each that becomes so, within moments, until `signal` ends it.
+   * One connection: when it breaks, begin anew. For who must stop a read that is under way; the next call of
+   * {@link decrypt} is refused in any case.
+   *
+   * @throws {@link KmsError} where the KMS can't tell (a Go KES: `failed`), or does not allow it.
+   */
+  watchLocks(options?: LogOptions): AsyncIterable<string>
   /** Whether a data key that is made under the key can be decrypted again. */
   checkKey(name?: string, options?: CallOptions): Promise<KmsKeyStatus>
 
