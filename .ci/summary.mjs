@@ -12,6 +12,7 @@ const report = JSON.parse(readFileSync(reportFile, 'utf8'))
 function partOf(file) {
   if (/\/packages\/kms-client\/|\/test\/kms-client\/|\/test\/testing\/|\/examples\//.test(file))
     return 'client'
+  if (/\/packages\/storage-node\/|\/test\/storage-node\//.test(file)) return 'node'
   return 'server'
 }
 

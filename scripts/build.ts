@@ -18,4 +18,6 @@ for (const name of PACKAGES) {
   copyFileSync(join(ROOT, 'LICENSE'), join(folder, 'LICENSE'))
   console.log(`packages/${name}/dist`)
 }
-chmodSync(join(ROOT, 'packages/kes-server/dist/main.js'), 0o755)
+for (const name of ['kes-server', 'storage-node']) {
+  chmodSync(join(ROOT, 'packages', name, 'dist/main.js'), 0o755)
+}

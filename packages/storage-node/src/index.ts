@@ -1,10 +1,12 @@
 /**
- * MinIO's object encryption and an object store, as a library: what a storage node writes, and what it reads back.
+ * The storage node: a server to be started within a program, and what it is made of.
  *
  *     dare/     the format of encrypted content
  *     sse/      the keys of objects, from the KMS down; metadata, ETags, request headers
  *     disk/     objects as files, and their index
  *     backend/  the node's own configuration, encrypted
+ *     s3/       requests and replies
+ *     node/     all of it, put together
  */
 export {
   ConfigFileError,
@@ -22,6 +24,7 @@ export * from './disk/errors.ts'
 export { FileObjectStore, type StoreOptions } from './disk/file-object-store.ts'
 export { type FsckOptions, type FsckProblem, type FsckReport, fsck } from './disk/fsck.ts'
 export type * from './disk/object-store.ts'
+export { type NodeOptions, type StorageNode, startNode } from './node/node.ts'
 export {
   type ContentPart,
   type ContentSource,

@@ -42,6 +42,7 @@ import type {
   PartProperties,
   PutOptions,
   StoredPart,
+  StoreTotals,
   Upload,
   UploadedPart,
   UploadProperties,
@@ -357,6 +358,10 @@ export class FileObjectStore implements ObjectStore {
         return { garbage: this.#dropUpload(id), result: undefined }
       }),
     )
+  }
+
+  totals(): StoreTotals {
+    return this.#index.totals()
   }
 
   listingKeys(bucket: string): ListingKey[] {

@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict'
 import type Database from 'better-sqlite3'
 import { asIndexError } from './index-file.ts'
-import type { Bucket, ListedEtag, ListingKey, ObjectRecord, Upload, UploadedPart } from './object-store.ts'
+import type {
+  Bucket,
+  ListedEtag,
+  ListingKey,
+  ObjectRecord,
+  StoreTotals,
+  Upload,
+  UploadedPart,
+} from './object-store.ts'
 import type { FiledPart } from './record-file.ts'
 
 export interface IndexedBucket extends Bucket {
@@ -230,6 +238,11 @@ export class ObjectIndex {
     )
   }
 
+  totals(): StoreTotals {
+    const row = guarded(() => this.#statements.totals.get())
+    return { buckets: row?.buckets ?? 0, objects: row?.objects ?? 0, bytes: row?.bytes ?? 0 }
+  }
+
   listingKeys(bucket: IndexedBucket): ListingKey[] {
     return guarded(() => this.#statements.listingKeys.all(bucket.id)).map((row) => ({
       id: row.id,
@@ -383,6 +396,10 @@ function prepare(db: Database.Database) {
        is_checked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
     deleteParts: db.prepare('DELETE FROM part WHERE upload = ?'),
+    totals: db.prepare<[], StoreTotals>(
+      `SELECT (SELECT count(*) FROM bucket) AS buckets, count(*) AS objects, coalesce(sum(size), 0) AS bytes
+       FROM object`,
+    ),
     listingKeys: db.prepare<[number], ListingKeyRow>('SELECT * FROM listing_key WHERE bucket = ?'),
     putListingKey: db.prepare(
       'INSERT INTO listing_key (id, bucket, external_key, revision, ciphertext) VALUES (?, ?, ?, ?, ?)',

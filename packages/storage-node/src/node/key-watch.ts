@@ -1,0 +1,71 @@
+/**
+ * Ends reads whose key has been locked. The key server tells as it happens; where it can't be heard, it is asked once a
+ * second about the keys that reads rest on.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Kms, KmsError } from '@latchkey/kms-client/kms'
+import type { ReadGuards } from '../s3/read-guards.ts'
+
+const RETRY_MS = 1000
+
+export class KeyWatch implements AsyncDisposable {
+  readonly #kms: Kms
+  readonly #reads: ReadGuards
+  readonly #stop = new AbortController()
+  readonly #running: Promise<unknown>
+  #isListening = false
+
+  constructor(kms: Kms, reads: ReadGuards) {
+    this.#kms = kms
+    this.#reads = reads
+    this.#running = Promise.all([this.#listen(), this.#ask()])
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort()
+    await this.#running
+  }
+
+  async #listen(): Promise<void> {
+    const { signal } = this.#stop
+    while (!signal.aborted) {
+      try {
+        const onOpen = () => {
+          this.#isListening = true
+        }
+        for await (const key of this.#kms.watchLocks({ signal, onOpen })) this.#reads.lock(key)
+      } catch (error) {
+        if (!signal.aborted && !(error instanceof KmsError)) throw error
+      }
+      this.#isListening = false
+      await this.#pause()
+    }
+  }
+
+  async #ask(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      await this.#pause()
+      if (this.#isListening) continue
+      await Promise.all(this.#reads.keysInUse().map((key) => this.#askAbout(key)))
+    }
+  }
+
+  /** By what every node may do: make a data key. A key server that is out of reach says nothing of its keys. */
+  async #askAbout(key: string): Promise<void> {
+    try {
+      const made = await this.#kms.generateKey({ key, signal: this.#stop.signal })
+      made.plaintext[Symbol.dispose]()
+    } catch (error) {
+      if (!(error instanceof KmsError) && !this.#stop.signal.aborted) throw error
+      const isLocked = error instanceof KmsError && LOCKED.includes(error.reason)
+      if (isLocked) this.#reads.lock(key)
+    }
+  }
+
+  async #pause(): Promise<void> {
+    const { signal } = this.#stop
+    await delay(RETRY_MS, undefined, { signal, ref: false }).catch(() => {}) // Ends early at a stop.
+  }
+}
+
+const LOCKED: readonly KmsError['reason'][] = ['locked', 'erased', 'not-allowed']
