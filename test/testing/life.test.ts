@@ -13,6 +13,7 @@ import {
   KesConnectionError,
   KeyDisabledError,
   KeyExistsError,
+  KeyNameReservedError,
   KeyNotFoundError,
 } from '@latchkey/kms-client'
 import { type KesSandbox, KeyServerMissingError, startKes } from '@latchkey/kms-client/testing'
@@ -52,6 +53,19 @@ describe.each(PLACES)('a server in the %s process', (place) => {
     await expect(kes.create('orders')).rejects.toThrow(KeyExistsError)
     await expect(kes.lock('absent')).rejects.toThrow(KeyNotFoundError)
     expect(await Array.fromAsync(kes.client.listKeys())).toEqual(['invoices', 'orders'])
+  })
+
+  test('leaves the name of an erased key to others, or reserves it, as it was asked to', async () => {
+    await using free = await startKes({ keys: ['orders'], process: place })
+    await using reserved = await startKes({ keys: ['orders'], process: place, erasedNames: 'reserved' })
+    for (const kes of [free, reserved]) await kes.erase('orders')
+
+    await free.client.createKey('orders')
+    await expect(reserved.client.createKey('orders')).rejects.toThrow(KeyNameReservedError)
+    await reserved.create('orders')
+    await reserved.erase('orders')
+    await reserved.reset()
+    expect(await Array.fromAsync(reserved.client.listKeys())).toEqual(['orders'])
   })
 
   test('is held without being recorded, and whatever its faults', async () => {
@@ -179,6 +193,7 @@ describe.each(PLACES)('a server in the %s process', (place) => {
     expect(existsSync(dirname(kes.caPath))).toBe(false)
     expect(temporaryFolders()).toEqual(folders)
     await expect(kes.client.version()).rejects.toThrow(KesConnectionError)
+    await expect(kes.lock('orders')).rejects.toThrow('the sandbox has been stopped')
     if (place === 'child') await expect(hang.clear()).rejects.toThrow()
   })
 
@@ -186,6 +201,7 @@ describe.each(PLACES)('a server in the %s process', (place) => {
     [{ keys: ['a b'] }, /key name 'a b' is empty, too long or contains invalid characters/],
     [{ port: 70_000 }, /70000 is no port/],
     [{ seed: 0.5 }, /`seed` is a whole number, not 0.5/],
+    [{ erasedNames: 'gone' as 'free' }, /`erasedNames` is free or reserved/],
   ])('does not start with %j, and leaves nothing behind', async (options, message) => {
     const folders = temporaryFolders()
     await expect(startKes({ ...options, process: place })).rejects.toThrow(message)

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { KesClient, KeyDisabledError } from '@latchkey/kms-client'
+import { KesClient, KeyDisabledError, KeyNameReservedError } from '@latchkey/kms-client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 const MAIN = join(import.meta.dirname, '../../packages/kes-server/src/main.ts')
@@ -74,7 +74,7 @@ describe('the control API', () => {
   let kes: Sandbox
 
   beforeAll(async () => {
-    kes = await startSandbox('--key', 'orders', '--key', 'invoices', '--seed', '7')
+    kes = await startSandbox('--key', 'orders', '--key', 'invoices', '--reserve', '--seed', '7')
   })
 
   afterAll(async () => {
@@ -90,6 +90,7 @@ describe('the control API', () => {
     expect(await kes.control('PUT', '/keys/more')).toEqual(done)
     expect(await kes.control('DELETE', '/keys/invoices')).toEqual(done)
     expect(await Array.fromAsync(kes.client.listKeys())).toEqual(['more', 'orders'])
+    await expect(kes.client.createKey('invoices')).rejects.toThrow(KeyNameReservedError)
     expect(await kes.control('POST', '/keys/absent/lock')).toEqual({
       status: 404,
       body: { message: 'key does not exist' },

@@ -1,5 +1,5 @@
 /** `kesTest`, the fixture for vitest. */
-import { KesConnectionError } from '@latchkey/kms-client'
+import { KesClient, KesConnectionError } from '@latchkey/kms-client'
 import type { KesSandbox } from '@latchkey/kms-client/testing'
 import { kesTest } from '@latchkey/kms-client/testing/vitest'
 import { afterAll, expect } from 'vitest'
@@ -25,5 +25,8 @@ test('the next test has another one, with nothing of the first', async ({ kes })
 
 // Each has ended with its test.
 afterAll(async () => {
-  for (const kes of seen) await expect(kes.client.version()).rejects.toThrow(KesConnectionError)
+  for (const kes of seen) {
+    await using client = new KesClient(kes.clientOptions)
+    await expect(client.version()).rejects.toThrow(KesConnectionError)
+  }
 })

@@ -8,6 +8,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 export interface SandboxOptions {
   readonly keys: readonly string[]
+  readonly erasedNames: 'free' | 'reserved'
   /** Of 127.0.0.1. */
   readonly port: number | undefined
   readonly seed: number | undefined

@@ -6,6 +6,7 @@ import { Exit } from './outcome.ts'
 
 interface SandboxFlags {
   readonly key?: readonly string[]
+  readonly reserve?: boolean
   readonly port?: number
   readonly seed?: number
   readonly json?: boolean
@@ -25,6 +26,7 @@ export function addSandboxCommand(program: KesCommand, io: Io): void {
       ...names,
       name,
     ])
+    .option('--reserve', 'Keep the names of erased keys reserved, as in production')
     .option('--port <n>', 'Listen on this port of 127.0.0.1 (default: any free one)', whole('--port', 65_535))
     .option(
       '--seed <n>',
@@ -43,18 +45,14 @@ Examples:
   kes sandbox --key orders             For a person: prints what to type
   kes sandbox --key orders --json      For a test: start it with a pipe as its standard input, and read one line`,
     )
-    .action(async ({ key, port, seed, json = false }: SandboxFlags) => {
+    .action(async ({ key, reserve = false, port, seed, json = false }: SandboxFlags) => {
       // Loaded here: no other command needs it.
       const { runSandbox } = await import('./run-sandbox.ts')
-      try {
-        throw new Exit(
-          await runSandbox(
-            { keys: key ?? [], port, seed },
-            { isJson: json, stdout: io.stdout, stderr: io.stderr },
-          ),
-        )
-      } catch (error) {
+      const options = { keys: key ?? [], erasedNames: reserve ? 'reserved' : 'free', port, seed } as const
+      const output = { isJson: json, stdout: io.stdout, stderr: io.stderr }
+      const code = await runSandbox(options, output).catch((error: unknown) => {
         throw explainListening(error, '--port')
-      }
+      })
+      throw new Exit(code)
     })
 }

@@ -4,7 +4,7 @@ import { cutAnswer, throttleAnswer } from './answer.ts'
 import type { ErrorOptions, FaultOptions } from './fault-options.ts'
 import { type FaultInfo, FaultSet, type Plan } from './fault-set.ts'
 import { Gate } from './gate.ts'
-import type { Exchange, KeyServer, KeyServerCredentials, KeyServerModule } from './key-server.ts'
+import type { ErasedNames, Exchange, KeyServer, KeyServerCredentials, KeyServerModule } from './key-server.ts'
 import type { RequestFilter } from './matching.ts'
 import { type RecordedRequest, RequestLog } from './request-log.ts'
 
@@ -13,6 +13,7 @@ export interface CoreOptions {
   readonly adminIdentity: string
   readonly credentials: KeyServerCredentials
   readonly keys: readonly string[]
+  readonly erasedNames: ErasedNames
   readonly seed: number
   /** Of 127.0.0.1; 0: any free one. */
   readonly port: number
@@ -55,7 +56,7 @@ export class LocalCore implements Core {
 
   /** @throws what the server's start throws, such as for a malformed name of a key; nothing is left open then. */
   static async start(module: KeyServerModule, options: CoreOptions): Promise<LocalCore> {
-    const { adminIdentity, credentials, keys, seed, port } = options
+    const { adminIdentity, credentials, keys, erasedNames, seed, port } = options
     const faults = new FaultSet(seed)
     const requests = new RequestLog()
     let gate: Gate | undefined
@@ -63,6 +64,7 @@ export class LocalCore implements Core {
       adminIdentity,
       credentials,
       keys,
+      erasedNames,
       intercept(exchange, proceed) {
         if (gate?.owns(exchange.socket.remotePort)) intercept(exchange, proceed, { gate, faults, requests })
         else proceed()

@@ -27,6 +27,9 @@ export interface Exchange {
   readonly answer: Writable
 }
 
+/** Whether anybody may make a key under the name of an erased one. */
+export type ErasedNames = 'reserved' | 'free'
+
 export interface KeyServer {
   readonly address: { readonly host: string; readonly port: number }
   readonly replaceCredentials: (credentials: KeyServerCredentials) => void
@@ -39,6 +42,7 @@ export interface KeyServerModule {
     readonly adminIdentity: string
     readonly credentials: KeyServerCredentials
     readonly keys: readonly string[]
+    readonly erasedNames: ErasedNames
     readonly intercept: (exchange: Exchange, proceed: () => void) => void
   }): Promise<KeyServer>
 }

@@ -12,11 +12,7 @@ import { TemporaryFolder } from './temporary-folder.ts'
 
 const HOST = '127.0.0.1'
 
-export interface SandboxOptions {
-  readonly keys: readonly string[]
-  readonly seed: number
-  readonly port: number
-}
+export type SandboxOptions = Pick<CoreOptions, 'keys' | 'erasedNames' | 'seed' | 'port'>
 
 interface Parts {
   readonly options: SandboxOptions
@@ -24,8 +20,9 @@ interface Parts {
   readonly apiKey: ApiKey
   /** PEM. */
   readonly ca: string
-  readonly folder: TemporaryFolder
   readonly paths: Record<'ca' | 'cert' | 'key', string>
+  /** What the sandbox has open. */
+  readonly open: AsyncDisposableStack
 }
 
 /**
@@ -84,21 +81,21 @@ export class KesSandbox implements AsyncDisposable {
     options: SandboxOptions,
     startCore: (options: CoreOptions) => Promise<Core>,
   ): Promise<KesSandbox> {
+    await using open = new AsyncDisposableStack()
     const apiKey = ApiKey.generate()
-    const core = await startCore({
-      ...options,
-      adminIdentity: apiKey.identity,
-      credentials: await serverCredentials(),
-    })
-    const folder = new TemporaryFolder('kes-sandbox-')
     const ca = await authorityPem()
     const certificate = await makeClientCertificate(apiKey)
+    const privateKey = apiKey.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+    const folder = open.use(new TemporaryFolder('kes-sandbox-'))
     const paths = {
       ca: folder.write('ca.crt', ca),
       cert: folder.write('client.crt', certificate.toString()),
-      key: folder.write('client.key', apiKey.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()),
+      key: folder.write('client.key', privateKey),
     }
-    return new KesSandbox({ options, core, apiKey, ca, folder, paths })
+    const credentials = await serverCredentials()
+    const coreOptions = { ...options, adminIdentity: apiKey.identity, credentials }
+    const core = open.adopt(await startCore(coreOptions), (started) => started.stop())
+    return new KesSandbox({ options, core, apiKey, ca, paths, open: open.move() })
   }
 
   /** Of a client with the admin's API key, for a `KesClient` with further options. */
@@ -108,13 +105,13 @@ export class KesSandbox implements AsyncDisposable {
 
   /** Such a client. It repeats no call, so that each one meets each fault once. */
   get client(): KesClient {
-    this.#client ??= new KesClient({ ...this.clientOptions, retries: 0 })
+    this.#client ??= this.#open(new KesClient({ ...this.clientOptions, retries: 0 }))
     return this.#client
   }
 
-  /** Makes a key. @throws KeyExistsError */
+  /** Makes a key, also under the name of an erased one. @throws KeyExistsError */
   async create(name: string): Promise<void> {
-    await this.#admin.createKey(name)
+    await this.#admin.createKey(name, { reuse: true })
   }
 
   /** Disables a key: once this has returned, the server refuses every use of it. @throws KeyNotFoundError */
@@ -127,7 +124,7 @@ export class KesSandbox implements AsyncDisposable {
     await this.#admin.enableKey(name)
   }
 
-  /** Deletes a key: what was encrypted under it is lost. Its name is free again. @throws KeyNotFoundError */
+  /** Deletes a key: what was encrypted under it is lost. @throws KeyNotFoundError */
   async erase(name: string): Promise<void> {
     await this.#admin.deleteKey(name)
   }
@@ -146,17 +143,20 @@ export class KesSandbox implements AsyncDisposable {
     await this.#parts.core.clearRequests()
   }
 
-  /** Everything is as at the start: no faults, no recorded requests, and the first keys, which are new ones. */
+  /**
+   * No faults, no recorded requests, and the keys of the start, which are new ones. Reserved names of other keys stay
+   * reserved.
+   */
   async reset(): Promise<void> {
     await this.#parts.core.restart()
     const names = await Array.fromAsync(this.#admin.listKeys())
     for (const name of names) await this.#admin.deleteKey(name)
-    for (const name of this.#parts.options.keys) await this.#admin.createKey(name)
+    for (const name of this.#parts.options.keys) await this.create(name)
   }
 
   /** Ends the server, whatever hangs, and removes the files. */
   stop(): Promise<void> {
-    this.#stopping ??= this.#stop()
+    this.#stopping ??= this.#parts.open.disposeAsync()
     return this.#stopping
   }
 
@@ -164,17 +164,16 @@ export class KesSandbox implements AsyncDisposable {
     return this.stop()
   }
 
-  async #stop(): Promise<void> {
-    using _folder = this.#parts.folder
-    await this.#client?.close()
-    await this.#control?.close()
-    await this.#parts.core.stop()
+  /** To be closed with the sandbox. */
+  #open(client: KesClient): KesClient {
+    if (this.#stopping !== undefined) throw new Error('the sandbox has been stopped')
+    return this.#parts.open.use(client)
   }
 
   /** On the server's own port, which has no faults. */
   get #admin(): KesClient {
     const endpoint = `https://${HOST}:${this.#parts.core.serverPort}`
-    this.#control ??= new KesClient({ ...this.clientOptions, endpoint })
+    this.#control ??= this.#open(new KesClient({ ...this.clientOptions, endpoint }))
     return this.#control
   }
 }

@@ -9,6 +9,11 @@ export interface StartKesOptions {
   readonly keys?: readonly string[] | undefined
   /** Where the server runs: in this process, which is the default, or in a child. */
   readonly process?: 'same' | 'child' | undefined
+  /**
+   * Whether the name of an erased key is `free`, which is the default, or `reserved`, as in production unless its
+   * config says otherwise: to see what a program does that can't make its key again.
+   */
+  readonly erasedNames?: 'free' | 'reserved' | undefined
   /** Decides all chance in faults; the same seed, the same course. Default: 1. */
   readonly seed?: number | undefined
   /** Of 127.0.0.1. Default: any free one. */
@@ -27,13 +32,16 @@ export interface StartKesOptions {
  *   what the server's start throws, such as for the malformed name of a key. Nothing is left running then.
  */
 export async function startKes(options: StartKesOptions = {}): Promise<KesSandbox> {
-  const { keys = [], seed = 1, port = 0, process: place = 'same', server } = options
+  const { keys = [], erasedNames = 'free', seed = 1, port = 0, process: place = 'same', server } = options
   if (!Number.isSafeInteger(seed)) throw new TypeError(`\`seed\` is a whole number, not ${seed}`)
   if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new TypeError(`${port} is no port`)
+  if (erasedNames !== 'free' && erasedNames !== 'reserved') {
+    throw new TypeError('`erasedNames` is free or reserved')
+  }
   if (place !== 'same' && place !== 'child') throw new TypeError('`process` is same or child')
   const startCore = async (core: CoreOptions) =>
     place === 'child'
       ? await ChildCore.start(core)
       : await LocalCore.start(server ?? (await loadKeyServer()), core)
-  return await KesSandbox.open({ keys, seed, port }, startCore)
+  return await KesSandbox.open({ keys, erasedNames, seed, port }, startCore)
 }
