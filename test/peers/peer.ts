@@ -11,6 +11,7 @@ const VERSION_ARGUMENTS = {
   curl: ['--version'],
   openssl: ['version'],
   python3: ['--version'],
+  cc: ['--version'],
 } as const
 
 export type Peer = keyof typeof VERSION_ARGUMENTS

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import type { AuditVerdict } from '../../packages/kes-server/src/audit/verify.ts'
 import { type RawLine, readLines } from '../../packages/kes-server/src/cli/file.ts'
 import { verifyAuditFiles, verifyHeads } from '../../packages/kes-server/src/cli/verify-audit.ts'
+import type { StoredEntry } from '../../packages/kes-server/src/store/journal-store.ts'
 import type { Installation } from './installation.ts'
 import type { ServerProcess } from './server-process.ts'
 
@@ -42,12 +43,31 @@ export async function verifyAudit(installation: Installation, server: ServerProc
     const page: { readonly entries: readonly object[]; readonly continue_at?: number } = JSON.parse(
       rawBody.toString(),
     )
-    for (const entry of page.entries)
-      entries.push({ bytes: Buffer.from(JSON.stringify(entry)), isWhole: true })
+    for (const entry of page.entries) entries.push(lineOf(entry))
     after = page.continue_at
   }
+  return verifyFiles(installation, entries)
+}
+
+/** As {@link verifyAudit}, with entries as the store has them. */
+export function verifyAuditWith(
+  installation: Installation,
+  entries: readonly StoredEntry[],
+): Promise<AuditVerdict> {
+  const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64')
+  const lines = entries.map(({ number, name, entry, signature }) =>
+    lineOf({ number, name, entry: base64(entry), signature: base64(signature) }),
+  )
+  return verifyFiles(installation, lines)
+}
+
+function lineOf(entry: object): RawLine {
+  return { bytes: Buffer.from(JSON.stringify(entry)), isWhole: true }
+}
+
+async function verifyFiles(installation: Installation, journal: readonly RawLine[]): Promise<AuditVerdict> {
   const publicKey = createPublicKey(readFileSync(`${installation.storeFile}.journal.pub`))
-  const heads = await verifyHeads(entries, publicKey, undefined)
+  const heads = await verifyHeads(journal, publicKey, undefined)
   const files = auditFilesOf(installation).map((path) => ({ name: path, lines: readLines(path) }))
   return verifyAuditFiles(files, heads)
 }

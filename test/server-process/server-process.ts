@@ -28,12 +28,14 @@ export interface Ran {
 export interface RunOptions {
   /** Another user, which only root can take. */
   readonly uid?: number
+  /** Beside `PATH`. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
-function spawnKes(args: readonly string[], { uid }: RunOptions): ChildProcess {
+function spawnKes(args: readonly string[], { uid, env }: RunOptions): ChildProcess {
   return spawn(process.execPath, [MAIN, ...args], {
     cwd: tmpdir(),
-    env: { PATH: process.env.PATH },
+    env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(uid === undefined ? {} : { uid, gid: uid }),
   })

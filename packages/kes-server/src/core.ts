@@ -16,6 +16,7 @@ import type { Metrics } from './metrics/metrics.ts'
 import { type OpenStore, openStore, reservePathOf } from './open-store.ts'
 import { PolicySet } from './policy/policy.ts'
 import { SavedUses } from './saved-uses.ts'
+import { asStartError } from './store/open-errors.ts'
 import { VERSION } from './version.ts'
 import type { Hub } from './workers/hub.ts'
 
@@ -64,7 +65,7 @@ export async function openCore({ config, hub, metrics, errorLog, clocks }: CoreO
     reserves?.close()
     await auditWriter?.close()
     closeStore(opened, ring)
-    throw error
+    throw asStartError(opened.store.path, error)
   }
   deletions.start()
   uses.start(ring)

@@ -24,7 +24,7 @@ import { assertFitPassphrase } from './seal/slots.ts'
 import { IN_MEMORY } from './store/connection.ts'
 import { FsStore } from './store/fs-store.ts'
 import { KeyFolder } from './store/key-folder.ts'
-import { StoreOpenError } from './store/open-errors.ts'
+import { asStartError, StoreOpenError } from './store/open-errors.ts'
 import { SqliteStore, type SqliteStoreOptions } from './store/sqlite-store.ts'
 
 export interface OpenStore {
@@ -147,7 +147,7 @@ function unsealStore<Store extends SqliteStore>(
     return { store, seal, journal, cost, ownSecret, warnings }
   } catch (error) {
     store.close()
-    throw error
+    throw asStartError(store.path, error)
   }
 }
 

@@ -1,4 +1,5 @@
 /** Why a store can't be opened. These end a start, with their message as its one line, and never reach the wire. */
+import { StoreError } from '../errors.ts'
 
 export class StoreOpenError extends Error {
   override readonly name: string = 'StoreOpenError'
@@ -9,6 +10,13 @@ export class StoreOpenError extends Error {
     super(message, options)
     this.path = path
   }
+}
+
+/** What the store answered while a server was starting, as one line. @returns `error` itself if it is not the store's. */
+export function asStartError(path: string, error: unknown): unknown {
+  if (!(error instanceof StoreError)) return error
+  const why = error.detail ?? error.message
+  return new StoreOpenError(path, `the store '${path}' can not be opened: ${why}`, { cause: error })
 }
 
 export class StoreLockedError extends StoreOpenError {

@@ -67,11 +67,11 @@ export function createPrivateFile(path: string): void {
   try {
     const file = openSync(path, 'wx', 0o600)
     closeSync(file)
+    syncDirectory(dirname(path))
   } catch (error) {
     if (isCode(error, 'EEXIST')) return
     throw new StoreOpenError(path, `the file '${path}' can not be made (${message(error)})`, { cause: error })
   }
-  syncDirectory(dirname(path))
 }
 
 /** Writes a file beside the store, readable by its owner only: the whole or nothing. For whoever has the store's lock. */

@@ -1,0 +1,95 @@
+/*
+ * Preloaded into a server: counts its writes, syncs and renames of files below one folder, and makes the n-th fail.
+ *
+ *   FAULT_FOLDER  only files whose path begins so; no symbolic link in it
+ *   FAULT_AT      n, from 1; 0: none, only count
+ *   FAULT_HOW     ENOSPC or EIO: the n-th fails.  short: the n-th write is cut in half, and true to its word.
+ *                 full: all writes from the n-th on fail with ENOSPC
+ *   FAULT_COUNT   a file of 8 bytes that has the count, in the byte order of the machine
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum how { NONE, FAIL_ENOSPC, FAIL_EIO, SHORT, FULL };
+enum verdict { PASS, FAIL, CUT };
+
+static const char *folder;
+static long at;
+static enum how how;
+static atomic_long *count;
+
+__attribute__((constructor)) static void begin(void) {
+  folder = getenv("FAULT_FOLDER");
+  const char *path = getenv("FAULT_COUNT"), *number = getenv("FAULT_AT"), *name = getenv("FAULT_HOW");
+  if (folder == NULL || path == NULL || number == NULL || name == NULL) abort();
+  at = strtol(number, NULL, 10);
+  how = !strcmp(name, "ENOSPC") ? FAIL_ENOSPC : !strcmp(name, "EIO") ? FAIL_EIO
+      : !strcmp(name, "short") ? SHORT : !strcmp(name, "full") ? FULL : NONE;
+  int file = open(path, O_RDWR | O_CREAT, 0600);
+  if (file < 0 || ftruncate(file, sizeof *count) != 0) abort();
+  count = mmap(NULL, sizeof *count, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  if (count == MAP_FAILED) abort();
+  close(file);
+}
+
+/* Counts an operation on this path, and says what becomes of it. Sets errno if it fails. */
+static enum verdict judge(const char *path, int is_write) {
+  if (count == NULL || strncmp(path, folder, strlen(folder)) != 0) return PASS;
+  long number = atomic_fetch_add(count, 1) + 1;
+  int is_hit = number == at || (how == FULL && at > 0 && number > at && is_write);
+  if (!is_hit || how == NONE) return PASS;
+  if (how == SHORT) return is_write ? CUT : PASS;
+  errno = how == FAIL_EIO ? EIO : ENOSPC;
+  return FAIL;
+}
+
+static enum verdict judge_file(int file, int is_write) {
+  char link[64], path[4096];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+  ssize_t length = readlink(link, path, sizeof path - 1);
+  if (length < 0) return PASS;
+  path[length] = 0;
+  return judge(path, is_write);
+}
+
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+#define HALF(length) ((length) > 1 ? (length) / 2 : (length))
+
+#define WRITE(name, parameters, arguments)                                   \
+  ssize_t name parameters {                                                  \
+    enum verdict verdict = judge_file(file, 1);                              \
+    if (verdict == FAIL) return -1;                                          \
+    if (verdict == CUT) length = HALF(length);                               \
+    return REAL(name) arguments;                                             \
+  }
+
+WRITE(write, (int file, const void *bytes, size_t length), (file, bytes, length))
+WRITE(pwrite, (int file, const void *bytes, size_t length, off_t offset), (file, bytes, length, offset))
+WRITE(pwrite64, (int file, const void *bytes, size_t length, off64_t offset), (file, bytes, length, offset))
+
+/* Of several buffers, a cut write takes the first half of the first. */
+#define WRITE_MANY(name, parameters, arguments)                              \
+  ssize_t name parameters {                                                  \
+    enum verdict verdict = judge_file(file, 1);                              \
+    struct iovec first = {parts->iov_base, HALF(parts->iov_len)};            \
+    if (verdict == FAIL) return -1;                                          \
+    if (verdict == CUT) parts = &first, number = 1;                          \
+    return REAL(name) arguments;                                             \
+  }
+
+WRITE_MANY(writev, (int file, const struct iovec *parts, int number), (file, parts, number))
+WRITE_MANY(pwritev, (int file, const struct iovec *parts, int number, off_t offset), (file, parts, number, offset))
+WRITE_MANY(pwritev64, (int file, const struct iovec *parts, int number, off64_t offset), (file, parts, number, offset))
+
+int fsync(int file) { return judge_file(file, 0) == FAIL ? -1 : REAL(fsync)(file); }
+int fdatasync(int file) { return judge_file(file, 0) == FAIL ? -1 : REAL(fdatasync)(file); }
+int rename(const char *from, const char *to) { return judge(to, 0) == FAIL ? -1 : REAL(rename)(from, to); }

@@ -1,0 +1,55 @@
+/** Compiles the shim that makes the n-th write, sync or rename of a process fail, and says how to preload it. */
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+export const FAULTS = ['ENOSPC', 'EIO', 'short', 'full'] as const
+export type Fault = (typeof FAULTS)[number]
+
+export interface FaultPlan {
+  /** Without symbolic links. */
+  readonly folder: string
+  /** From 1; 0: nothing fails. */
+  readonly at: number
+  readonly how: Fault
+}
+
+export class FaultShim implements Disposable {
+  readonly #folder = mkdtempSync(join(tmpdir(), 'latchkey-shim-'))
+  #runs = 0
+
+  constructor() {
+    const source = join(import.meta.dirname, 'fault-shim.c')
+    const args = ['-O1', '-Wall', '-Werror', '-shared', '-fPIC', '-o', this.#library, source, '-ldl']
+    const { status, stderr } = spawnSync('cc', args, { encoding: 'utf8' })
+    if (status !== 0) throw new Error(`the shim does not compile: ${stderr}`)
+  }
+
+  get #library(): string {
+    return join(this.#folder, 'fault-shim.so')
+  }
+
+  /** The environment of a process, and how many operations it has counted so far. */
+  plan({ folder, at, how }: FaultPlan): {
+    readonly env: Record<string, string>
+    readonly count: () => number
+  } {
+    this.#runs += 1
+    const countFile = join(this.#folder, `count-${this.#runs}`)
+    return {
+      env: {
+        LD_PRELOAD: this.#library,
+        FAULT_FOLDER: folder,
+        FAULT_AT: String(at),
+        FAULT_HOW: how,
+        FAULT_COUNT: countFile,
+      },
+      count: () => Number(readFileSync(countFile).readBigInt64LE()),
+    }
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.#folder, { recursive: true })
+  }
+}
