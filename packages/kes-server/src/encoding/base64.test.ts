@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { readVectors } from '../../../../test/read-vectors.ts'
-import { decodeBase64, findIllegalBase64Offset, writeBase64 } from './base64.ts'
+import { decodeBase64, findIllegalBase64Offset, readBase64, writeBase64 } from './base64.ts'
 
 type ApiKeys = { rows: { api_key: string; error?: string }[] }
 type StoredKeys = { rows: { stored: string; error?: string }[] }
@@ -118,6 +118,44 @@ describe('findIllegalBase64Offset', () => {
       }),
       { numRuns: 2000 },
     )
+  })
+})
+
+describe('readBase64', () => {
+  const read = (text: string) => readBase64(Buffer.from(text, 'latin1'))
+
+  test('reads what the decoder of strings reads, where there are no line breaks', () => {
+    const unbroken = almostBase64.filter((text) => !/[\r\n]/.test(text))
+    fc.assert(
+      fc.property(unbroken, (text) => {
+        expect(readBase64(Buffer.from(text))).toEqual(decodeBase64(text))
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  test('reads all bytes', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
+        expect(read(Buffer.from(bytes).toString('base64'))).toEqual(Buffer.from(bytes))
+      }),
+    )
+  })
+
+  test('refuses every byte that is no character of base64', () => {
+    const alphabet = /[A-Za-z0-9+/]/
+    for (let code = 0; code < 256; code += 1) {
+      const character = String.fromCharCode(code)
+      expect([character, read(`QQ${character}Q`) !== undefined]).toEqual([
+        character,
+        alphabet.test(character),
+      ])
+    }
+  })
+
+  test('takes a slash that JSON has escaped, and no other escape', () => {
+    expect(read('\\/\\/8=')).toEqual(decodeBase64('//8='))
+    for (const text of ['\\nQQ=', 'QQQ\\', 'QQ\\/', '\\u0041QQ']) expect(read(text)).toBeUndefined()
   })
 })
 

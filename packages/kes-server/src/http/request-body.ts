@@ -43,17 +43,22 @@ export function readBody(
     done(body.subarray(0, length))
   }
 
-  /** Copies what does not come in one piece, because a piece of one byte may hold on to far more. */
+  /**
+   * Copies what does not come in one piece, because a piece of one byte may hold on to far more. It leaves zeros behind:
+   * whoever wipes the body has wiped all of it.
+   */
   function append(chunk: Buffer): void {
     if (length + chunk.length > body.length) {
       const larger = Buffer.allocUnsafe(
         Math.min(limit, Math.max(GROWN_BYTES_MIN, 2 * (length + chunk.length))),
       )
       body.copy(larger, 0, 0, length)
+      body.fill(0)
       body = larger
     }
     chunk.copy(body, length)
     length += chunk.length
+    chunk.fill(0)
   }
 
   source.on('data', (chunk: Buffer) => {

@@ -41,6 +41,7 @@ import type { KeyStore } from '../store/key-store.ts'
 import type { Hub } from '../workers/hub.ts'
 import { type FieldKind, type Fields, MalformedBodyError, parseFields } from './json-body.ts'
 import { bytesReply, jsonReply } from './json-reply.ts'
+import { takeSecretField } from './secret-field.ts'
 
 /** What operations work on. */
 export interface Services {
@@ -188,8 +189,7 @@ export const APIS: readonly Api[] = [
     maxBody: BODY_BYTES_MAX,
     run({ ring, policies }, call) {
       const name = parseKeyName(call.argument)
-      const { key, cipher } = parseBody(call.body, { key: 'bytes', cipher: 'string' }, { import: true })
-      call.body?.fill(0)
+      const { key, cipher } = parseImport(call.body)
       importKey(ring, name, callerOf(policies, call), cipher, key)
       return empty(`secret key '${name}' created`)
     },
@@ -469,6 +469,20 @@ function parsePeriodOf(query: URLSearchParams, name: string): number | undefined
   const ms = parsePeriod(value)
   if (ms === undefined) throw new InvalidParameterError(name, value, 'a time such as 7d or 36h, up to 3650d')
   return ms
+}
+
+/** The body is wiped, and the key is wherever it can be wiped, too: see {@link takeSecretField}. */
+function parseImport(body: Buffer = NO_BYTES): { key: Buffer; cipher: string } {
+  const secret = takeSecretField(body, 'key')
+  try {
+    if (secret === undefined) return parseBody(body, { key: 'bytes', cipher: 'string' }, { import: true })
+    return { key: secret, ...parseBody(body, { cipher: 'string' }, { import: true }) }
+  } catch (error) {
+    secret?.fill(0)
+    throw error
+  } finally {
+    body.fill(0)
+  }
 }
 
 function parseBody<Shape extends Record<string, FieldKind>>(

@@ -7,6 +7,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { formatPeriod } from '../encoding/period.ts'
+import { randomSecret } from '../encoding/secret-bytes.ts'
 import { formatMilliseconds, now } from '../encoding/timestamp.ts'
 import {
   InvalidKeySizeError,
@@ -23,6 +24,7 @@ import type { KeyName } from '../names.ts'
 import type { KeyMaterial, Seal } from '../seal/seal.ts'
 import type { Algorithm, KeyRow, KeyState, KeyStore, ScheduledDeletion } from '../store/key-store.ts'
 import { CipherKey } from './ciphertext.ts'
+import { collectSoon } from './collector.ts'
 import { DeletionClock } from './deletion-clock.ts'
 import { deletionOfDetail, detailOfDueErasure, detailOfSchedule } from './deletion-detail.ts'
 import { fingerprintOf, fingerprintOfRow } from './fingerprint.ts'
@@ -196,8 +198,8 @@ export class KeyRing {
    */
   create(name: KeyName, by: Actor, { reuse = false }: CreateOptions = {}, imported?: NewKey): void {
     const algorithm = imported?.algorithm ?? 'AES256'
-    const secretKey = imported?.secretKey ?? randomBytes(KEY_BYTES)
-    const material = { secretKey, hmacKey: randomBytes(KEY_BYTES) }
+    const secretKey = imported?.secretKey ?? randomSecret(KEY_BYTES)
+    const material = { secretKey, hmacKey: randomSecret(KEY_BYTES) }
     try {
       if (secretKey.length !== KEY_BYTES) throw new InvalidKeySizeError(algorithm)
       const createdAt = now()
@@ -469,6 +471,7 @@ export class KeyRing {
     const tombstone = { ...facts, mac: this.#seal.macOfErased(facts) }
     this.#store.erase(name, this.#options.erasedNames === 'free' ? undefined : tombstone)
     this.#lastUses.forget(idOf({ keyId }))
+    collectSoon()
     return recorded
   }
 

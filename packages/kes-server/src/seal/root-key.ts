@@ -4,7 +4,8 @@
  * One subkey a purpose, by HKDF-SHA-256 (RFC 5869) without salt: the root key is uniformly random already.
  */
 import assert from 'node:assert/strict'
-import { createSecretKey, hkdfSync, type KeyObject, randomBytes } from 'node:crypto'
+import { createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
+import { randomSecret } from '../encoding/secret-bytes.ts'
 
 export const ROOT_KEY_BYTES = 32
 const SUBKEY_BYTES = 32
@@ -28,7 +29,7 @@ export class RootKey {
   }
 
   static generate(): RootKey {
-    return new RootKey(randomBytes(ROOT_KEY_BYTES))
+    return new RootKey(randomSecret(ROOT_KEY_BYTES))
   }
 
   /** @param bytes - 32 bytes, owned by the root key from now on. */

@@ -14,6 +14,7 @@
  */
 import assert from 'node:assert/strict'
 import type { KeyObject } from 'node:crypto'
+import { allocSecret } from '../encoding/secret-bytes.ts'
 import { RecordDamagedError } from '../errors.ts'
 import type { KeyName } from '../names.ts'
 import type { Algorithm } from '../store/key-store.ts'
@@ -54,7 +55,7 @@ export function sealKey(
 ): SealedRecord {
   assert.equal(material.secretKey.length, KEY_BYTES)
   assert(material.hmacKey === undefined || material.hmacKey.length === KEY_BYTES)
-  const plaintext = Buffer.alloc(material.hmacKey === undefined ? KEY_BYTES : 2 * KEY_BYTES)
+  const plaintext = allocSecret(material.hmacKey === undefined ? KEY_BYTES : 2 * KEY_BYTES)
   try {
     plaintext.set(material.secretKey)
     if (material.hmacKey !== undefined) plaintext.set(material.hmacKey, KEY_BYTES)
@@ -78,13 +79,10 @@ export function unsealKey(
       detail: `the sealed record of key '${facts.name}' does not open`,
     })
   }
-  try {
-    return {
-      secretKey: new Uint8Array(plaintext.subarray(0, KEY_BYTES)),
-      hmacKey: plaintext.length > KEY_BYTES ? new Uint8Array(plaintext.subarray(KEY_BYTES)) : undefined,
-    }
-  } finally {
-    plaintext.fill(0)
+  // Parts of the one buffer, not copies: what is wiped is all there is.
+  return {
+    secretKey: plaintext.subarray(0, KEY_BYTES),
+    hmacKey: plaintext.length > KEY_BYTES ? plaintext.subarray(KEY_BYTES) : undefined,
   }
 }
 
