@@ -1,5 +1,5 @@
 /** Opens the key store that the config names, and unseals it; sets up a new one. */
-import { accessSync, constants, existsSync } from 'node:fs'
+import { accessSync, constants, existsSync, realpathSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type {
   Argon2Config,
@@ -91,9 +91,10 @@ function openSqlite({ path, unseal, argon2 }: SqliteKeystore, spendReserve?: () 
  * The folder of the Go KES. Its config names the folder alone, so what stands beside it, and the key file that opens
  * that, are made where nothing else is configured.
  */
-function openFs({ path, databasePath, unseal, argon2 }: FsKeystore, spendReserve?: () => boolean): OpenStore {
+function openFs(config: FsKeystore, spendReserve?: () => boolean): OpenStore {
+  const { path, databasePath, unseal, argon2 } = config
   const folder = KeyFolder.resolve(path)
-  const database = databasePath ?? `${folder}.latchkey.db`
+  const database = databasePathOf(config)
   const isNew = !existsSync(database)
   if (isNew && databasePath === undefined) assertWritable(dirname(database), path)
   const keyFile = `${database}.key`
@@ -113,6 +114,11 @@ function openFs({ path, databasePath, unseal, argon2 }: FsKeystore, spendReserve
     const text = `the folder of keys '${folder}' can not be read: ${error.detail ?? error.message}`
     throw new StoreOpenError(folder, text, { cause: error })
   }
+}
+
+/** The folder must exist: the database stands beside it where the folder really is. */
+export function databasePathOf({ path, databasePath }: FsKeystore): string {
+  return databasePath ?? `${realpathSync(path)}.latchkey.db`
 }
 
 function optionsOf(spendReserve: (() => boolean) | undefined): SqliteStoreOptions {

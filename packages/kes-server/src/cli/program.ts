@@ -11,6 +11,7 @@ import { addKeyCommands } from './key-commands.ts'
 import { addListCommand } from './list-command.ts'
 import { addLogCommand } from './log-command.ts'
 import { addMetricCommand } from './metric-command.ts'
+import { addMigrateCommand } from './migrate-command.ts'
 import { Exit, printError } from './outcome.ts'
 import { addPolicyCommands } from './policy-commands.ts'
 import { addReceiptCommand } from './receipt-command.ts'
@@ -65,6 +66,7 @@ function buildProgram(io: Io): KesCommand {
   addStatusCommand(program, io)
   addMetricCommand(program, io)
   addLogCommand(program, io)
+  addMigrateCommand(program, io)
   addUpdateCommand(program)
   return program
 }

@@ -1,12 +1,11 @@
 /** The seal as `kes seal` sees it: through a running server, or in a store that no server uses. */
-import { existsSync } from 'node:fs'
 import type { RotationSlots, SealInfo, SealSecret, SlotChange } from '@latchkey/kms-client'
 import { onlyHolder, SealAdmin, type Secret } from '../keyring/seal-admin.ts'
 import type { OpenStore } from '../open-store.ts'
 import { StoreLockedError } from '../store/open-errors.ts'
 import type { ClientFlags } from './command.ts'
 import type { Io } from './io.ts'
-import { readKeystoreConfig, withStore } from './offline-store.ts'
+import { isMade, readServerConfig, withStore } from './offline-store.ts'
 import { CliError, Exit } from './outcome.ts'
 import type { Servers } from './servers.ts'
 import { withServers } from './with-servers.ts'
@@ -34,9 +33,10 @@ export async function withSeal<Result>(
   run: (seal: SealAccess) => Promise<Result>,
 ): Promise<Result> {
   if (flags.config === undefined) return withServers(io, flags, (servers) => run(onlineSeal(io, servers)))
-  const keystore = await readKeystoreConfig(flags.config)
-  if ('path' in keystore && !existsSync(keystore.path))
+  const { keystore } = await readServerConfig(flags.config)
+  if ('path' in keystore && !(await isMade(keystore))) {
     throw new CliError(`the store '${keystore.path}' does not exist`)
+  }
   try {
     return await withStore(keystore, (opened) => run(offlineSeal(io, opened)))
   } catch (error) {

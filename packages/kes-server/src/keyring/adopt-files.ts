@@ -7,9 +7,8 @@
  * from a backup, looks the same as one that was changed on purpose.
  */
 import { randomBytes } from 'node:crypto'
-import { now } from '../encoding/timestamp.ts'
 import { RecordDamagedError } from '../errors.ts'
-import type { Actor, Journal } from '../journal/journal.ts'
+import type { Journal } from '../journal/journal.ts'
 import type { KeyName } from '../names.ts'
 import type { Seal } from '../seal/seal.ts'
 import { decodeStoredKey, type StoredKey, StoredKeyError } from '../seal/stored-key.ts'
@@ -18,8 +17,8 @@ import type { KeyFile } from '../store/key-folder.ts'
 import type { KeyRow, KeyState } from '../store/key-store.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import type { FolderFindings } from './folder-findings.ts'
+import { recordRow } from './recorded-row.ts'
 
-const SERVER: Actor = { identity: '', ip: '' }
 const KEY_ID_BYTES = 16
 const BATCH_KEYS = 1000
 /** A journal entry's texts are shorter than a file may be. */
@@ -132,25 +131,12 @@ function adopt(
   const wasEnabled = before === undefined || (wasTrusted && before.state === 'enabled')
   const state: KeyState = wasEnabled ? 'enabled' : 'disabled'
   const revision = (before?.revision ?? 0) + 1
-  const time = now()
-  const fingerprint = fingerprintOf(key.secretKey)
   store.dropErased(name)
-  const { entry } = journal.append({
-    ...facts,
-    ...SERVER,
-    time,
-    action: 'adopt',
-    state,
-    revision,
-    fingerprint,
-  })
-  const life = { state, revision, changedAt: time, changedBy: '', journalEntry: entry.number }
-  const rootGeneration = store.rootGeneration()
-  const sealed = seal.adoptKeyFile(rootGeneration, facts, value)
-  const row = { ...facts, ...life, sealed, rootGeneration }
-  const whole = { ...row, mac: seal.macOfRow(row) }
-  if (before === undefined) store.insertFound(whole)
-  else store.replace(whole, before.revision)
+  const sealAs = (generation: number) => seal.adoptKeyFile(generation, facts, value)
+  const origin = { action: 'adopt', state, revision } as const
+  const row = recordRow({ store, seal, journal }, facts, key.secretKey, sealAs, origin)
+  if (before === undefined) store.insertFound(row)
+  else store.replace(row, before.revision)
 }
 
 /** @returns undefined if there is no file, or it holds no key that this store can keep. */

@@ -6,10 +6,11 @@
  * committed, and loses it after the row's deletion is. So a crash leaves, at worst, a file without a row, which the
  * next start takes over or removes (`keyring/adopt-files.ts`); never a row without the key's only copy.
  */
+import assert from 'node:assert/strict'
 import { ErasePendingError, RecordDamagedError, type StoreAction } from '../errors.ts'
 import type { KeyName } from '../names.ts'
 import { KeyFolder } from './key-folder.ts'
-import type { KeyRow } from './key-store.ts'
+import type { ErasedName, KeyRow } from './key-store.ts'
 import { KEY_FILE_MARK_BYTES, type RecordForm } from './seal-store.ts'
 import { SqliteStore, type SqliteStoreOptions } from './sqlite-store.ts'
 import type { StoreLock } from './store-lock.ts'
@@ -17,8 +18,9 @@ import type { StoreLock } from './store-lock.ts'
 export class FsStore extends SqliteStore {
   override readonly recordForm: RecordForm = 'kes'
   readonly folder: KeyFolder
-  /** Keys whose files were placed by the transaction under way. */
+  /** Keys whose files were placed by the transaction under way, and names that it erased. */
   #placed: KeyRow[] = []
+  readonly #erased = new Set<KeyName>()
   #depth = 0
 
   private constructor(folder: KeyFolder, path: string, lock: StoreLock, options: SqliteStoreOptions) {
@@ -61,6 +63,10 @@ export class FsStore extends SqliteStore {
   }
 
   override insert(row: KeyRow): void {
+    assert(
+      !this.#erased.has(row.name),
+      'the file of an erased key goes after the commit, and until then has its name',
+    )
     this.transaction(() => {
       if (!super.has(row.name)) this.#removeErased(row.name)
       super.insert({ ...row, sealed: markOf(row.sealed) })
@@ -77,6 +83,11 @@ export class FsStore extends SqliteStore {
   /** Never writes to the key's file, which holds nothing that changes in a key's life. */
   override replace(row: KeyRow, expectedRevision: number): void {
     super.replace({ ...row, sealed: markOf(row.sealed) }, expectedRevision)
+  }
+
+  override erase(name: KeyName, tombstone: ErasedName | undefined): void {
+    super.erase(name, tombstone)
+    if (this.#depth > 0) this.#erased.add(name)
   }
 
   override async finishErasure(name: KeyName): Promise<void> {
@@ -113,7 +124,10 @@ export class FsStore extends SqliteStore {
       throw error
     } finally {
       this.#depth -= 1
-      if (this.#depth === 0) this.#placed = []
+      if (this.#depth === 0) {
+        this.#placed = []
+        this.#erased.clear()
+      }
     }
   }
 

@@ -5,6 +5,7 @@
  * appear in the folder by a link, which never replaces a file; and they leave it by a rename, before they are
  * overwritten. Whatever moment the process is killed at, a name in the folder has all of its key, or is not there.
  */
+import assert from 'node:assert/strict'
 import {
   closeSync,
   constants,
@@ -65,13 +66,12 @@ export class KeyFolder {
    * How a file's path begins until it has its place, and once it has lost it. Inside of the folder, where nothing else
    * works because the folder is a mount point, these are hidden files, each for a moment.
    */
-  #staging: string
+  #staging: string | undefined
   readonly #opened: Stats
   #staged = 0
 
   private constructor(path: string) {
     this.path = path
-    this.#staging = stagingBeside(path) ?? join(path, HIDDEN)
     this.#opened = statSync(path)
   }
 
@@ -90,6 +90,11 @@ export class KeyFolder {
     throw new StoreOpenError(path, `fs: '${path}' is not a directory`)
   }
 
+  /** To read from; nothing is written, and nothing is locked. */
+  static view(path: string): KeyFolder {
+    return new KeyFolder(path)
+  }
+
   /**
    * Only for the process that holds the store's lock: removes what a killed one has left in the staging place.
    *
@@ -98,8 +103,9 @@ export class KeyFolder {
    */
   static open(path: string): KeyFolder {
     try {
-      const folder = new KeyFolder(path)
-      folder.#removeStaged()
+      const folder = KeyFolder.view(path)
+      folder.#staging = stagingBeside(path) ?? folder.#hidden
+      folder.#removeStaged(folder.#staging)
       return folder
     } catch (cause) {
       if (cause instanceof StoreOpenError) throw cause
@@ -207,6 +213,7 @@ export class KeyFolder {
   }
 
   #withStaged(body: (path: string) => void): void {
+    assert(this.#staging !== undefined, 'the folder was opened to be read')
     this.#staged += 1
     const suffix = `${process.pid}-${this.#staged}`
     try {
@@ -214,16 +221,20 @@ export class KeyFolder {
     } catch (error) {
       if (!isCode(error, 'EXDEV')) throw error
       // One file system, mounted twice: neither links nor renames lead from one mount to the other.
-      this.#staging = join(this.path, HIDDEN)
+      this.#staging = this.#hidden
       body(this.#staging + suffix)
     }
   }
 
-  #removeStaged(): void {
-    const places = [this.#staging, join(this.path, HIDDEN)].flatMap((staging) =>
-      readdirSync(dirname(staging))
-        .filter((entry) => entry.startsWith(basename(staging)))
-        .map((entry) => join(dirname(staging), entry)),
+  get #hidden(): string {
+    return join(this.path, HIDDEN)
+  }
+
+  #removeStaged(staging: string): void {
+    const places = [staging, this.#hidden].flatMap((place) =>
+      readdirSync(dirname(place))
+        .filter((entry) => entry.startsWith(basename(place)))
+        .map((entry) => join(dirname(place), entry)),
     )
     for (const path of new Set(places)) {
       // A second name of a file that has its place already: its bytes are a key's.

@@ -186,6 +186,13 @@ export class SqliteStore implements KeyStore, SealChanges {
     })
   }
 
+  /** Names that are reserved and come after `after`, in the order of their bytes. As found, as {@link names}. */
+  erasedNames(after: string, limit: number): KeyName[] {
+    return this.#attempt('list keys', () =>
+      this.#statements.erasedNamesAfter.all(after, limit).map((name) => String(name) as KeyName),
+    )
+  }
+
   dropErased(name: KeyName): boolean {
     return this.#write('create key', () => this.#statements.dropErased.run(name).changes > 0)
   }

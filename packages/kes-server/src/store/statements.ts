@@ -27,6 +27,7 @@ export interface Statements {
   readonly setRunningTime: Statement<[number, number, Uint8Array]>
   readonly readErased: Statement<[string]>
   readonly insertErased: Statement<unknown[]>
+  readonly erasedNamesAfter: Statement<[string, number]>
   readonly dropErased: Statement<[string]>
   readonly journalKey: Statement<[]>
   readonly insertJournalKey: Statement<[Uint8Array]>
@@ -110,6 +111,9 @@ export function prepareStatements(db: Database.Database): Statements {
       VALUES (:name, :key_id, :erased_at, :erased_by, :root_generation, :mac)
       ON CONFLICT (name) DO UPDATE SET key_id = excluded.key_id, erased_at = excluded.erased_at,
         erased_by = excluded.erased_by, root_generation = excluded.root_generation, mac = excluded.mac`),
+    erasedNamesAfter: db
+      .prepare<[string, number]>('SELECT name FROM erased_names WHERE name > ? ORDER BY name LIMIT ?')
+      .pluck(),
     dropErased: db.prepare<[string]>('DELETE FROM erased_names WHERE name = ?'),
 
     journalKey: db.prepare<[]>('SELECT sealed FROM journal_key ORDER BY id LIMIT 1'),
