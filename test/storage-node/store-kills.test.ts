@@ -1,0 +1,94 @@
+/** Whenever a process is killed: what it had answered is there, what it had not is there whole or not at all. */
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { FileObjectStore, fsck } from '@latchkey/storage-node'
+import { expect, test } from 'vitest'
+import { BUCKET, KEYS, NONE, readBack } from './stored-values.ts'
+
+/** More with `STORE_KILLS=5000`. */
+const KILLS = Number(process.env.STORE_KILLS ?? 100)
+const WRITER = join(import.meta.dirname, 'store-writer.ts')
+/** A kill takes nothing that was written, be it on a disk or not; without one, more happens until it comes. */
+const PARENT = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
+const RUN_MS_MAX = 250
+/** After so many kills, the files are checked against the index, too. */
+const KILLS_PER_FSCK = 10
+const TIMEOUT_MS = 60_000 + KILLS * 3000
+
+/** What a key may hold: what was answered last, or what was begun after that. */
+type Expected = Map<string, Set<string>>
+
+function follow(expected: Expected, output: string): void {
+  // The last line may be torn: the kill came while it was written, so nothing was begun or answered by it.
+  for (const line of output.split('\n').slice(0, -1)) {
+    const [word = '', key = '', value = ''] = line.split(' ')
+    if (word === 'begin') expected.get(key)?.add(value)
+    if (word === 'done') expected.set(key, new Set([value]))
+  }
+}
+
+async function runAndKill(folder: string, seed: number): Promise<string> {
+  const writer: ChildProcessByStdio<null, Readable, Readable> = spawn(
+    process.execPath,
+    [WRITER, folder, `${seed}`],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
+  let output = ''
+  let errors = ''
+  const ready = Promise.withResolvers<void>()
+  writer.stdout.on('data', (data) => {
+    output += data
+    if (output.includes('ready\n')) ready.resolve()
+  })
+  writer.stderr.on('data', (data) => {
+    errors += data
+  })
+  const ended = new Promise<NodeJS.Signals | null>((resolve) => {
+    writer.on('close', (_, signal) => resolve(signal))
+  })
+  await Promise.race([ready.promise, ended])
+  await Promise.race([sleep(Math.random() * RUN_MS_MAX), ended])
+  writer.kill('SIGKILL')
+  expect({ signal: await ended, errors }).toEqual({ signal: 'SIGKILL', errors: '' })
+  return output
+}
+
+test(`of ${KILLS} kills none loses what was answered, or leaves half of anything`, {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  const folder = mkdtempSync(join(PARENT, 'latchkey-kills-'))
+  const expected: Expected = new Map(KEYS.map((key) => [key, new Set([NONE])]))
+  let answered = 0
+  try {
+    for (let kill = 1; kill <= KILLS; kill++) {
+      const output = await runAndKill(folder, Math.floor(Math.random() * 2 ** 32))
+      follow(expected, output)
+      answered += output.split('\ndone ').length - 1
+      const store = await FileObjectStore.open(folder)
+      try {
+        expect(readdirSync(join(folder, 'incoming'))).toEqual([])
+        const listed = new Set(store.list(BUCKET, { max: 1000 }).items.map(({ key }) => key))
+        for (const key of KEYS) {
+          const value = await readBack(store, key)
+          expect([...(expected.get(key) ?? [])]).toContain(value)
+          expect(listed.has(key)).toBe(value !== NONE)
+          expected.set(key, new Set([value]))
+        }
+        for (const upload of store.uploads(BUCKET, { max: 1000 }).items) await store.abortUpload(upload)
+      } finally {
+        await store[Symbol.asyncDispose]()
+      }
+      if (kill % KILLS_PER_FSCK === 0) expect((await fsck(folder, { content: true })).problems).toEqual([])
+    }
+    // Else the kills came too early to show anything.
+    expect(answered).toBeGreaterThan(KILLS)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
