@@ -29,6 +29,8 @@ export interface InstallationOptions {
   /** As in the config file, such as `1s`. */
   readonly timeouts?: Readonly<Record<string, string>>
   readonly keys?: readonly string[]
+  /** As in the config file, such as `7d`. */
+  readonly waitingPeriod?: string
   /** `log.audit`, as in the config file. */
   readonly audit?: Readonly<Record<string, string | number>>
 }
@@ -140,7 +142,7 @@ function configText(
   { storeFile, keyFile, auditFile, folder, admin }: Installation,
   options: InstallationOptions,
 ): string {
-  const { policies = {}, timeouts = {}, keys = [], audit } = options
+  const { policies = {}, timeouts = {}, keys = [], waitingPeriod = '0s', audit } = options
   return `${JSON.stringify(
     {
       version: 'v1',
@@ -150,7 +152,10 @@ function configText(
       api: Object.fromEntries(Object.entries(timeouts).map(([path, timeout]) => [path, { timeout }])),
       policy: policies,
       ...(audit === undefined ? {} : { log: { audit: { ...audit, file: auditFile } } }),
-      keys: keys.map((name) => ({ name })),
+      keys: {
+        deletion: { waiting_period: waitingPeriod },
+        predefined: keys.map((name) => ({ name })),
+      },
       keystore: { sqlite: { path: storeFile, key_file: keyFile } },
     },
     undefined,
