@@ -1,7 +1,7 @@
 /** Whether an endpoint is worth a request, from what became of the ones before. */
 
 const SHELVED_MS = 1_000
-const SHELVED_MAX_MS = 30_000
+const SHELVED_MAX_MS = 5_000
 
 export class EndpointHealth {
   readonly #random: () => number
@@ -27,7 +27,7 @@ export class EndpointHealth {
     this.#failures = 0
   }
 
-  /** Shelves the endpoint for about a second, and for twice as long each time that it is still out, up to 30 s. */
+  /** Shelves the endpoint for about a second, and for twice as long each time that it is still out, up to 5 s. */
   failed(nowMs: number): void {
     if (this.isShelved && nowMs < this.#shelvedUntilMs) return // Of the same outage: requests fail in bunches.
     const ms = Math.min(SHELVED_MAX_MS, SHELVED_MS * 2 ** this.#failures)
