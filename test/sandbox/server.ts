@@ -1,4 +1,8 @@
-/** A key server for tests: in this process, on a free port, with its own certificates and an admin of its own. */
+/**
+ * A key server for the tests of itself: in this process, on a free port, with its own certificates and an admin of its
+ * own, its logs to be read, and what goes over the wire to be sent and seen byte by byte. What programs that use a key
+ * server are tested with, and how it is made to fail, is `@latchkey/kms-client/testing`.
+ */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import type { OutgoingHttpHeaders } from 'node:http2'

@@ -1,4 +1,5 @@
 /** Every fault of a sandbox, over both versions of HTTP, with the server in this process and in a child. */
+import { once } from 'node:events'
 import { connect as connectTcp, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
@@ -263,6 +264,18 @@ test('a port that refuses is kept from being given to anybody else', async () =>
     const others = await Promise.all(Array.from({ length: 20 }, freePort))
     expect(others).not.toContain(Number(new URL(kes.endpoint).port))
   }
+  expect(await kes.client.version()).toHaveProperty('version')
+})
+
+test('a refusal cannot be cleared while somebody has taken the port by force, and can afterwards', async () => {
+  await using kes = await startKes()
+  const refusal = await kes.faults.refuse()
+  const thief = createServer().listen(Number(new URL(kes.endpoint).port), '127.0.0.1')
+  await once(thief, 'listening')
+
+  await expect(refusal.clear()).rejects.toThrow('EADDRINUSE')
+  thief.close()
+  await kes.faults.clear()
   expect(await kes.client.version()).toHaveProperty('version')
 })
 

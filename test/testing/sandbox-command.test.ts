@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { KesClient, KeyDisabledError, KeyNameReservedError } from '@latchkey/kms-client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { run } from '../peers/peer.ts'
 
 const MAIN = join(import.meta.dirname, '../../packages/kes-server/src/main.ts')
 
@@ -206,5 +207,45 @@ describe('the process', () => {
     while (existsSync(dirname(caPath))) await sleep(20)
     await expect(fetch(controlUrl)).rejects.toThrow()
     parent.stdin?.end()
+  })
+
+  test('without --json prints what to type in another terminal', async () => {
+    const { code, stdout, stderr } = await run(process.execPath, [MAIN, 'sandbox', '--key', 'orders'])
+
+    expect(stdout).toMatch(/^A key server for tests, at https:\/\/127\.0\.0\.1:\d+\./)
+    expect(stdout).toMatch(/^ {4}export KES_API_KEY=kes:v1:\S+$/m)
+    expect(stdout).toMatch(/^ {4}export MINIO_KMS_KES_KEY_NAME=orders$/m)
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: '\n=> its standard input has ended: the sandbox ends.\n',
+    })
+  })
+
+  test.each([
+    [
+      ['--port', 'x'],
+      `invalid argument "x" for "--port" flag: it is a number up to 65535. See 'kes sandbox --help'`,
+    ],
+    [
+      ['--seed', '-1'],
+      `invalid argument "-1" for "--seed" flag: it is a number up to 2147483647. See 'kes sandbox --help'`,
+    ],
+    [['--key', 'a b'], "key name 'a b' is empty, too long or contains invalid characters"],
+    [['orders'], "too many arguments. See 'kes sandbox --help'"],
+  ])('does not start with %j, and says why', async (args, message) => {
+    const { code, stdout, stderr } = await run(process.execPath, [MAIN, 'sandbox', '--json', ...args])
+
+    expect({ code, stdout, stderr }).toEqual({ code: 1, stdout: '', stderr: `Error: ${message}\n` })
+  })
+
+  test('does not start on a port that is taken, and says what to do', async () => {
+    await using kes = await startSandbox()
+    const { port } = new URL(kes.description.endpoint)
+    const { code, stderr } = await run(process.execPath, [MAIN, 'sandbox', '--port', port])
+
+    expect(code).toBe(1)
+    expect(stderr).toBe(
+      `Error: listen tcp 127.0.0.1:${port}: bind: address already in use\nHint: another server listens there; choose another address with --port\n`,
+    )
   })
 })

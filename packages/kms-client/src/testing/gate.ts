@@ -48,9 +48,11 @@ export class Gate {
     this.#find(localPort)?.reset()
   }
 
+  /** @throws what listening throws, if somebody has taken the port nevertheless; it may then be tried again. */
   setMode(mode: ConnectionMode): Promise<void> {
-    this.#changing = this.#changing.then(() => this.#change(mode))
-    return this.#changing
+    const change = this.#changing.then(() => this.#change(mode))
+    this.#changing = change.catch(() => undefined) // Whoever asked for it hears of it.
+    return change
   }
 
   async close(): Promise<void> {
