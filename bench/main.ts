@@ -1,5 +1,6 @@
 /** `npm run bench`: programs that each answer a question about performance. */
 import { argon2 } from './argon2.ts'
+import { auditProgram } from './audit.ts'
 import { exitOnSignals } from './cleanup.ts'
 import { cryptoProgram } from './crypto.ts'
 import { type Program, UsageError } from './program.ts'
@@ -12,6 +13,7 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
   serve,
   crypto: cryptoProgram,
   store: storeProgram,
+  audit: auditProgram,
   argon2,
   soak: soakProgram,
   sandbox: sandboxProgram,

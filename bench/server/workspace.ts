@@ -8,8 +8,12 @@ import { TemporaryFolder } from '../cleanup.ts'
 import type { ClientFiles } from '../load/target.ts'
 
 export interface WorkspaceOptions {
-  /** Whether every request writes an audit event. */
-  readonly hasAudit?: boolean
+  /** Whether every request writes an audit event: to stdout, or to a file, which is on the disk before the reply. */
+  readonly audit?: 'off' | 'stdout' | 'file'
+  /** Default: the system's for temporary files. */
+  readonly parent?: string | undefined
+  /** Default: 1. */
+  readonly workers?: number
   /** Whether client certificates must chain to the CA; otherwise any will do, as is KES's default. */
   readonly isVerified?: boolean
   readonly keyNames?: readonly string[]
@@ -18,6 +22,8 @@ export interface WorkspaceOptions {
 export class Workspace implements Disposable {
   readonly configFile: string
   readonly storeFile: string
+  /** As the config names it. */
+  readonly auditFile: string
   /** What the server writes to stderr. */
   readonly errorLogFile: string
   readonly caFile: string
@@ -33,11 +39,12 @@ export class Workspace implements Disposable {
     this.stranger = stranger
     this.configFile = join(folder.path, 'kes.yml')
     this.storeFile = join(folder.path, 'kes.db')
+    this.auditFile = join(folder.path, 'audit', 'audit.jsonl')
     this.errorLogFile = join(folder.path, 'error.log')
   }
 
   static async create(options: WorkspaceOptions = {}): Promise<Workspace> {
-    const folder = new TemporaryFolder()
+    const folder = new TemporaryFolder(options.parent)
     try {
       const { path } = folder
       const certificates = await makeCertificates(path)
@@ -67,7 +74,7 @@ export class Workspace implements Disposable {
   #config(
     admin: string,
     files: Record<'rootKeyFile' | 'certFile' | 'keyFile', string>,
-    { hasAudit = false, isVerified = false, keyNames = [] }: WorkspaceOptions,
+    { audit = 'off', workers, isVerified = false, keyNames = [] }: WorkspaceOptions,
   ): string {
     // JSON is YAML as well, and needs no care for quotes.
     return JSON.stringify({
@@ -80,7 +87,10 @@ export class Workspace implements Disposable {
         auth: isVerified ? 'on' : 'off',
         ...(isVerified ? { ca: this.caFile } : {}),
       },
-      log: { audit: hasAudit ? 'on' : 'off' },
+      log: {
+        audit: audit === 'file' ? { stdout: 'off', file: this.auditFile } : audit === 'off' ? 'off' : 'on',
+      },
+      ...(workers === undefined ? {} : { workers }),
       keys: keyNames.map((name) => ({ name })),
       keystore: { sqlite: { path: this.storeFile, key_file: files.rootKeyFile } },
     })

@@ -8,6 +8,7 @@
 import { appendFileSync, rmSync, statSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { AuditFileConfig } from '../config/config.ts'
+import { isDiskFull } from '../disk/disk-full.ts'
 import { AuditFile, type OpenFile } from './audit-file.ts'
 import { AuditFiles, HEADER_BYTES_MAX, readBytes, readTail, type Tail } from './audit-files.ts'
 import { AuditOpenError } from './audit-open-error.ts'
@@ -375,8 +376,4 @@ async function beginFile(
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
-}
-
-export function isDiskFull(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
 }

@@ -6,6 +6,7 @@ import { randomFillSync } from 'node:crypto'
 import { existsSync, statSync, unlinkSync } from 'node:fs'
 import { open, statfs, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { isDiskFull } from './disk-full.ts'
 
 const RESERVE_BYTES = 8 * 2 ** 20
 /** A reserve that took the last free space would be spent by the next write. */
@@ -42,6 +43,7 @@ export class DiskReserve {
    * Makes the reserve if it is not there and the disk has room for it twice.
    *
    * @returns whether it is there.
+   * @throws what `node:fs` does.
    */
   async restore(): Promise<boolean> {
     this.#isThere = this.#isWhole() || ((await this.#hasRoom()) && (await this.#make()))
@@ -63,10 +65,10 @@ export class DiskReserve {
       await file.writeFile(randomFillSync(Buffer.allocUnsafe(RESERVE_BYTES)))
       await file.datasync()
       return true
-    } catch {
-      // The disk has filled up meanwhile: half a reserve is of no use.
-      if (existsSync(this.path)) await unlink(this.path)
-      return false
+    } catch (error) {
+      if (existsSync(this.path)) await unlink(this.path) // Half a reserve is of no use.
+      if (isDiskFull(error)) return false
+      throw error
     }
   }
 }
