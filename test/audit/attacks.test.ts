@@ -379,6 +379,17 @@ test(`${ATTACKS} attacks on audit files and their journal are found where they a
   console.log([...counts].map(([what, count]) => `${String(count).padStart(6)} ${what}`).join('\n'))
 }, 120_000)
 
+test('a note behind the last signed head that the first file was removed is not believed', async () => {
+  const last = parseLine(honest.at(-1)?.lines.at(-1) ?? Buffer.alloc(0)) as Link
+  const upTo = firstOf(1) - 1
+  const note = chainLine(last, noteFields('INFO', 'audit files removed', { removed_up_to: upTo }))
+  const forged = regroup([
+    ...flat(honest),
+    { file: honest.length - 1, line: Buffer.from(note.text.trimEnd()) },
+  ])
+  expect(await placeOf(forged.slice(1))).toMatchObject({ first: 1, last: upTo })
+})
+
 test('what is cut off behind the last signed head is the one thing that does not show', async () => {
   const signed = flat(honest).length
   const all = flat(unsignedTail)

@@ -47,7 +47,9 @@ export class AuditVerifier {
   #first = 0
   #last: Link = BEFORE_FIRST
   #signed = 0
+  /** What a signed head stands for; behind the last one anybody may have written such a note. */
   #removedUpTo = 0
+  #removedUnsigned = 0
   #tornBytes = 0
 
   /**
@@ -99,7 +101,7 @@ export class AuditVerifier {
         : this.#broken(`it was changed, or lines before it were, from event ${since} on`, since)
     }
     this.#last = { seq: line.seq, hash: line.hash }
-    this.#removedUpTo = Math.max(this.#removedUpTo, removedUpTo(bytes) ?? 0)
+    this.#removedUnsigned = Math.max(this.#removedUnsigned, removedUpTo(bytes) ?? 0)
     this.#compareHead(this.#heads.get(line.seq))
   }
 
@@ -154,6 +156,7 @@ export class AuditVerifier {
       throw this.#broken(problem, since, head.seq)
     }
     this.#signed = head.seq
+    this.#removedUpTo = this.#removedUnsigned
   }
 
   #broken(problem: string, first?: number, last?: number): AuditBrokenError {

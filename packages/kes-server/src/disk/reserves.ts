@@ -59,7 +59,9 @@ export class Reserves {
         this.#notices.info(`the reserve '${reserve.path}' is there again`)
       } else if (problem !== undefined && !this.#missing.has(reserve)) {
         this.#missing.add(reserve)
-        this.#notices.warn(`the reserve '${reserve.path}' for a full disk can not be made: ${problem}`)
+        const message = `the reserve '${reserve.path}' for a full disk can not be made: ${problem}`
+        if (reserve === this.audit) this.#notices.error(`${message}; keys can not be used until it is there`)
+        else this.#notices.warn(message)
       }
     }
   }
