@@ -4,7 +4,7 @@ import { readBucketEncryption, writeBucketEncryption } from '../s3/bucket-encryp
 import { isBucketName } from '../s3/target.ts'
 import { CliError } from './outcome.ts'
 import type { Io } from './program.ts'
-import { type ClientFlags, S3Client } from './s3-client.ts'
+import { addNodeOptions, type ClientFlags, S3Client } from './s3-client.ts'
 
 interface Flags extends ClientFlags {
   readonly json?: boolean
@@ -12,17 +12,7 @@ interface Flags extends ClientFlags {
 
 export function addEncryptCommand(program: Command, io: Io): void {
   const encrypt = program.command('encrypt').description("Set, show or clear a bucket's default encryption")
-  const add = (name: string, summary: string) =>
-    encrypt
-      .command(name)
-      .description(summary)
-      .option('--endpoint <url>', 'The node (default: $LATCHKEY_NODE, or http://127.0.0.1:9000)')
-      .option(
-        '--ca <path>',
-        "PEM file of the authority of the node's certificate (default: $LATCHKEY_NODE_CA)",
-      )
-      .option('--json', 'Print the result as JSON')
-      .addHelpText('after', '\nThe keys of the user come from MINIO_ROOT_USER and MINIO_ROOT_PASSWORD.')
+  const add = (name: string, summary: string) => addNodeOptions(encrypt.command(name).description(summary))
 
   add('set', 'Encrypt new objects that ask for nothing else')
     .argument('<kind>', 'sse-s3, or sse-kms and the name of a key')

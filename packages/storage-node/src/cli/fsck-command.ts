@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { StorageError } from '../disk/errors.ts'
 import type { FsckProblem } from '../disk/fsck.ts'
 import { CliError } from './outcome.ts'
+import { printable } from './printable.ts'
 import type { Io } from './program.ts'
 import { ProgressLine } from './progress.ts'
 
@@ -58,5 +59,5 @@ export function addFsckCommand(program: Command, io: Io): void {
 
 function describe({ of, bucket, key, file, text }: FsckProblem): string {
   const place = key === undefined ? (bucket ?? file) : `${bucket}/${key}`
-  return `${of}${place === undefined ? '' : ` '${place}'`}: ${text}`
+  return `${of}${place === undefined ? '' : ` '${printable(place)}'`}: ${text}`
 }

@@ -3,7 +3,9 @@ import { Command, CommanderError } from 'commander'
 import { VERSION } from '../version.ts'
 import { addEncryptCommand } from './encrypt-command.ts'
 import { addFsckCommand } from './fsck-command.ts'
+import { addObjectCommand } from './object-command.ts'
 import { CliError } from './outcome.ts'
+import { addRotateCommand } from './rotate-command.ts'
 import { addServerCommand } from './server-command.ts'
 
 /** What a command sees of the process. */
@@ -27,6 +29,8 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
     .exitOverride()
   addServerCommand(program, io)
   addEncryptCommand(program, io)
+  addObjectCommand(program, io)
+  addRotateCommand(program, io)
   addFsckCommand(program, io)
   try {
     await program.parseAsync(args, { from: 'user' })

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { request as httpRequest, type RequestOptions } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import type { Command } from 'commander'
 import { signRequest } from '../s3/sign-request.ts'
 import { CliError } from './outcome.ts'
 import type { Io } from './program.ts'
@@ -9,6 +10,20 @@ import type { Io } from './program.ts'
 export interface ClientFlags {
   readonly endpoint?: string
   readonly ca?: string
+}
+
+/** The options of a command that asks a node. */
+export function addNodeOptions(command: Command): Command {
+  return command
+    .option('--endpoint <url>', 'The node (default: $LATCHKEY_NODE, or http://127.0.0.1:9000)')
+    .option('--ca <path>', "PEM file of the authority of the node's certificate (default: $LATCHKEY_NODE_CA)")
+    .option('--json', 'Print the result as JSON')
+    .addHelpText('after', '\nThe keys of the user come from MINIO_ROOT_USER and MINIO_ROOT_PASSWORD.')
+}
+
+/** As it is signed: with %20 for a space. */
+export function encodeQuery(query: URLSearchParams): string {
+  return query.toString().replaceAll('+', '%20')
 }
 
 export interface S3Answer {

@@ -24,7 +24,7 @@ import { FolderLock } from './folder-lock.ts'
 import { IndexCommits } from './index-commits.ts'
 import { openIndex } from './index-file.ts'
 import { KeyLocks } from './key-locks.ts'
-import { listPage, startOf } from './listing.ts'
+import { behind, listPage, startOf } from './listing.ts'
 import { type IndexedBucket, type IndexedObject, type IndexedPart, ObjectIndex } from './object-index.ts'
 import { ObjectReader } from './object-reader.ts'
 import type {
@@ -248,6 +248,12 @@ export class FileObjectStore implements ObjectStore {
     )
   }
 
+  count(bucketName: string, prefix: string): number {
+    const { id } = this.bucket(bucketName)
+    const from = Buffer.from(prefix)
+    return this.#index.countObjects(id, from, behind(from))
+  }
+
   async createUpload(bucketName: string, key: string, properties: UploadProperties): Promise<Upload> {
     checkKey(key)
     this.bucket(bucketName)
@@ -368,11 +374,15 @@ export class FileObjectStore implements ObjectStore {
     return this.#index.listingKeys(this.bucket(bucket))
   }
 
-  async addListingKey(bucketName: string, externalKey: string, ciphertext: Uint8Array): Promise<ListingKey> {
-    const find = () => this.listingKeys(bucketName).find((key) => key.externalKey === externalKey)
+  async addListingKey(
+    bucketName: string,
+    externalKey: string,
+    ciphertext: Uint8Array,
+    replaced?: string,
+  ): Promise<ListingKey> {
     return this.#locks.run(bucketName, async () => {
-      const there = find()
-      if (there) return there
+      const there = this.listingKeys(bucketName).find((key) => key.externalKey === externalKey)
+      if (there && there.id !== replaced) return there
       return this.#withNewFile(false, async (file) => {
         const bucket = this.bucket(bucketName)
         const revision = this.#next()
@@ -386,7 +396,7 @@ export class FileObjectStore implements ObjectStore {
         })
         return this.#change(() => {
           this.#index.putListingKey(this.#same(bucket), key, revision)
-          return { garbage: [], result: key }
+          return { garbage: there ? [there.id] : [], result: key }
         })
       })
     })

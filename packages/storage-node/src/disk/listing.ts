@@ -59,7 +59,7 @@ function commonPrefixOf(key: Buffer, prefix: Buffer, delimiter: Buffer): Buffer 
 }
 
 /** The first place behind all that begin so; `undefined` if there is none. */
-function behind(prefix: Buffer): Buffer | undefined {
+export function behind(prefix: Buffer): Buffer | undefined {
   for (let end = prefix.length; end > 0; end--) {
     const last = prefix[end - 1] ?? 0xff
     if (last < 0xff) return Buffer.concat([prefix.subarray(0, end - 1), Buffer.of(last + 1)])

@@ -150,6 +150,14 @@ export class ObjectIndex {
     return guarded(() => this.#statements.objectKeys.all(bucket, from, max))
   }
 
+  /** Keys from `from` to before `end`; without an end, to the last. */
+  countObjects(bucket: number, from: Buffer, end: Buffer | undefined): number {
+    const { countAll, countBefore } = this.#statements
+    return Number(
+      guarded(() => (end === undefined ? countAll.get(bucket, from) : countBefore.get(bucket, from, end))),
+    )
+  }
+
   putObject(bucket: IndexedBucket, object: Omit<IndexedObject, 'bucket'>): void {
     this.#statements.putObject.run(
       bucket.id,
@@ -374,6 +382,8 @@ function prepare(db: Database.Database) {
     objectKeys: db.prepare<[number, Buffer, number], IndexedKey<number>>(
       'SELECT key, key AS place, id FROM object WHERE bucket = ? AND key >= ? ORDER BY key LIMIT ?',
     ),
+    countAll: db.prepare('SELECT count(*) FROM object WHERE bucket = ? AND key >= ?').pluck(),
+    countBefore: db.prepare('SELECT count(*) FROM object WHERE bucket = ? AND key >= ? AND key < ?').pluck(),
     putObject: db.prepare(
       `INSERT OR REPLACE INTO object (bucket, key, file, revision, modified_at, size, etag, internal, headers, parts,
        listing_key, listed_etag) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -402,7 +412,7 @@ function prepare(db: Database.Database) {
     ),
     listingKeys: db.prepare<[number], ListingKeyRow>('SELECT * FROM listing_key WHERE bucket = ?'),
     putListingKey: db.prepare(
-      'INSERT INTO listing_key (id, bucket, external_key, revision, ciphertext) VALUES (?, ?, ?, ?, ?)',
+      'INSERT OR REPLACE INTO listing_key (id, bucket, external_key, revision, ciphertext) VALUES (?, ?, ?, ?, ?)',
     ),
     deleteListingKeys: db.prepare('DELETE FROM listing_key WHERE bucket = ?'),
     addGarbage: db.prepare('INSERT OR IGNORE INTO garbage VALUES (?)'),

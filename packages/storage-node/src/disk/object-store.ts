@@ -191,6 +191,8 @@ export interface ObjectStore extends AsyncDisposable {
   /** @returns whether there was an object. */
   delete(bucket: string, key: string, condition?: Condition): Promise<boolean>
   list(bucket: string, query: ListQuery): ListPage<ListedObject>
+  /** How many keys begin so. Counted anew each time. */
+  count(bucket: string, prefix: string): number
 
   createUpload(bucket: string, key: string, properties: UploadProperties): Promise<Upload>
   /** @throws {@link NoSuchUploadError} also if the id belongs to another key. */
@@ -224,6 +226,14 @@ export interface ObjectStore extends AsyncDisposable {
   totals(): StoreTotals
 
   listingKeys(bucket: string): ListingKey[]
-  /** The one that is there already, if another request was first. */
-  addListingKey(bucket: string, externalKey: string, ciphertext: Uint8Array): Promise<ListingKey>
+  /**
+   * @param replaced - id of the one that it takes the place of.
+   * @returns the one that is there, if another request was first.
+   */
+  addListingKey(
+    bucket: string,
+    externalKey: string,
+    ciphertext: Uint8Array,
+    replaced?: string,
+  ): Promise<ListingKey>
 }

@@ -1,14 +1,20 @@
-/** The KMS and admin APIs that `mc` calls: `/minio/kms/v1/…` and a few of `/minio/admin/v3/…`. */
+/**
+ * The KMS and admin APIs that `mc` calls, `/minio/kms/v1/…` and a few of `/minio/admin/v3/…`, and those of this node's own
+ * command line.
+ */
 import { hostname, totalmem } from 'node:os'
 import { KmsError, type KmsStatus } from '@latchkey/kms-client/kms'
+import type { ObjectStore } from '../disk/object-store.ts'
 import { type Call, EMPTY_OK, type Reply } from '../s3/call.ts'
 import { S3Error } from '../s3/errors.ts'
-import { KMS_NOT_CONFIGURED } from '../s3/node-errors.ts'
 import type { Query } from '../s3/target.ts'
 import type { MeteredKms } from './metered-kms.ts'
+import { json, required } from './replies.ts'
+import { explain, rotate, UPKEEP } from './upkeep-commands.ts'
 
 export interface AdminServices {
   readonly kms: MeteredKms | undefined
+  readonly store: ObjectStore
   /** `host:port` */
   readonly address: () => string
   readonly describe: () => NodeDescription
@@ -54,6 +60,8 @@ const ROUTES: readonly AdminRoute[] = [
   { method: 'GET', path: `${ADMIN}/kms/key/status`, run: keyStatus },
   { method: 'GET', path: `${ADMIN}/info`, run: info },
   { method: 'POST', path: `${ADMIN}/service`, parameter: 'action', run: service },
+  { method: 'GET', path: `${UPKEEP}/explain`, parameter: 'key', run: explain },
+  { method: 'POST', path: `${UPKEEP}/rotate`, parameter: 'to', run: rotate },
 ]
 
 /**
@@ -253,11 +261,6 @@ async function service({ restart, stop, address }: AdminServices, { target }: Ca
   return isDryRun ? reply : { ...reply, afterwards: run }
 }
 
-function required(kms: MeteredKms | undefined): MeteredKms {
-  if (kms !== undefined) return kms
-  throw S3Error.of('NotImplemented', { message: KMS_NOT_CONFIGURED })
-}
-
 /** These APIs answer 500 for whatever the KMS says, with its words in parentheses. */
 async function inAdminWords<Result>(call: () => Promise<Result>): Promise<Result> {
   try {
@@ -277,13 +280,4 @@ function textOf(error: KmsError): string {
   if (cause !== undefined && WORDLESS.includes(error.operation)) return cause
   const { status, message } = error.minio
   return status !== 500 || cause === undefined ? message : `${message}: ${cause}`
-}
-
-/** JSON as Go writes it: what could be taken for HTML is escaped. */
-function json(value: unknown): Reply {
-  const body = JSON.stringify(value).replace(
-    /[<>&\u2028\u2029]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
-  return { status: 200, headers: { 'content-type': 'application/json' }, body }
 }

@@ -91,6 +91,7 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
   let host = ''
   const admin: AdminServices = {
     kms,
+    store,
     address: () => host,
     describe: () => describe(folder, store, backend.deploymentId, startedMs),
     restart: () => options.onService?.('restart'),

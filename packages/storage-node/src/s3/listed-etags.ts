@@ -34,18 +34,24 @@ export class EtagSealer {
   }
 
   /**
-   * For an object of this bucket, under the KMS's default key.
+   * For an object of this bucket.
    *
+   * @param externalKey - default: the KMS's default key.
    * @returns undefined without a KMS: the write then fails by itself.
    * @throws KmsError
    */
-  static async open({ store, kms }: ListedEtagServices, bucket: string): Promise<EtagSealer | undefined> {
+  static async open(
+    { store, kms }: ListedEtagServices,
+    bucket: string,
+    externalKey = kms?.defaultKey,
+  ): Promise<EtagSealer | undefined> {
     if (kms === undefined) return undefined
-    const known = store.listingKeys(bucket).find(({ externalKey }) => externalKey === kms.defaultKey)
-    if (known !== undefined) return new EtagSealer(known.id, await openKey(kms, known))
-    const made = await kms.generateKey({ context: contextOf(bucket) })
+    const known = store.listingKeys(bucket).find((key) => key.externalKey === externalKey)
+    const opened = known && (await openUnlessLost(kms, known))
+    if (known && opened) return new EtagSealer(known.id, opened)
+    const made = await kms.generateKey({ key: externalKey, context: contextOf(bucket) })
     using plaintext = made.plaintext
-    const added = await store.addListingKey(bucket, made.key, made.ciphertext)
+    const added = await store.addListingKey(bucket, made.key, made.ciphertext, known?.id)
     // Another request may have been first; its key is the bucket's.
     const isOurs = Buffer.from(added.ciphertext).equals(made.ciphertext)
     return new EtagSealer(added.id, isOurs ? keyObject(plaintext) : await openKey(kms, added))
@@ -99,6 +105,16 @@ async function tryOpenKey(kms: Kms, listingKey: ListingKey): Promise<KeyObject |
     return await openKey(kms, listingKey)
   } catch (error) {
     if (error instanceof KmsError) return undefined
+    throw error
+  }
+}
+
+/** Undefined if the external key is another one by now, under the same name: what the old one sealed is lost. */
+async function openUnlessLost(kms: Kms, listingKey: ListingKey): Promise<KeyObject | undefined> {
+  try {
+    return await openKey(kms, listingKey)
+  } catch (error) {
+    if (error instanceof KmsError && error.reason === 'wrong-ciphertext') return undefined
     throw error
   }
 }

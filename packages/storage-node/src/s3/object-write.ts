@@ -39,7 +39,10 @@ export interface WrittenObject {
 }
 
 /** @throws S3Error, KmsError, SseError, StorageError */
-export async function writeObject(services: NodeServices, object: NewObject): Promise<WrittenObject> {
+export async function writeObject(
+  services: Pick<NodeServices, 'store' | 'kms'>,
+  object: NewObject,
+): Promise<WrittenObject> {
   const { store, kms } = services
   const { bucket, key, content, encryption: request } = object
   // Both at once, because each is a call of the KMS; if both fail, the data key's failure is the answer.

@@ -113,95 +113,104 @@ function sourceOf(
   }
 }
 
-describe.each(readMinioVectors<RecordedObject>('objects.json'))('written by MinIO: $id', (row) => {
-  const metadata = metadataOf(row.metaSys)
-  const name = { bucket: row.bucket, key: row.object }
-  const kms = kmsOf(row.keys)
-  const clientKey = row.keys.clientKey === undefined ? undefined : customerKey(row.keys.clientKey)
-  const open = () => openEncryption(kms, name, metadata, clientKey)
+/** The longest has 10 MB, and is encrypted once and read many times. */
+const TIMEOUT_MS = 60_000
 
-  /** As recorded or, where that would be too long, made anew with the recorded nonce: the digest tells. */
-  function storedPart(key: ObjectKey, part: RecordedPart): Buffer {
-    const content = plaintextOf(part)
-    const header = hex(part.firstDareHeader)
-    const stored = encryptBytes(content, row.multipart ? key.partKey(part.number) : key.contentKey, {
-      cipher: CIPHERS[header[1] ?? 0] ?? 'AES-256-GCM',
-      ...(header.length > 0 && { nonce: header.subarray(4) }),
-    })
-    if (part.stored !== undefined) expect(stored.toString('base64')).toBe(part.stored)
-    expect(sha256(stored)).toBe(part.storedSHA256)
-    return stored
-  }
+describe.each(readMinioVectors<RecordedObject>('objects.json'))(
+  'written by MinIO: $id',
+  { timeout: TIMEOUT_MS },
+  (row) => {
+    const metadata = metadataOf(row.metaSys)
+    const name = { bucket: row.bucket, key: row.object }
+    const kms = kmsOf(row.keys)
+    const clientKey = row.keys.clientKey === undefined ? undefined : customerKey(row.keys.clientKey)
+    const open = () => openEncryption(kms, name, metadata, clientKey)
 
-  test('its object key opens, through the context and the data key that were recorded', async () => {
-    if (row.keys.kmsContext !== undefined) {
-      const context = objectContext(row.bucket, row.object, row.userContext ?? {})
-      expect(encodeContext(context).toString()).toBe(row.keys.kmsContext)
+    /** As recorded or, where that would be too long, made anew with the recorded nonce: the digest tells. */
+    function storedPart(key: ObjectKey, part: RecordedPart): Buffer {
+      const content = plaintextOf(part)
+      const header = hex(part.firstDareHeader)
+      const stored = encryptBytes(content, row.multipart ? key.partKey(part.number) : key.contentKey, {
+        cipher: CIPHERS[header[1] ?? 0] ?? 'AES-256-GCM',
+        ...(header.length > 0 && { nonce: header.subarray(4) }),
+      })
+      if (part.stored !== undefined) expect(stored.toString('base64')).toBe(part.stored)
+      expect(sha256(stored)).toBe(part.storedSHA256)
+      return stored
     }
-    const key = await open()
-    expect(opened(key)).toBe(row.keys.oek)
-    for (const { number, partKey } of row.parts) {
-      if (partKey !== undefined) expect(key?.partKey(number).export().toString('hex')).toBe(partKey)
-    }
-  })
 
-  test('its content is encrypted to the same bytes, and decrypted, whole and in ranges', async () => {
-    const key = await open()
-    if (!key) throw new Error('the object is encrypted')
-    const stored = row.parts.map((part) => storedPart(key, part))
-    const parts = row.parts.map((part) => ({
-      number: part.number,
-      size: part.plainSize,
-      storedBytes: part.storedSize,
-    }))
-    const plaintext = Buffer.concat(row.parts.map(plaintextOf))
-    expect(isMultipart(metadata)).toBe(row.multipart)
-    expect(plaintext.length).toBe(row.size)
-    const source = sourceOf(stored, parts, metadata)
-    const read = (offset: number, length: number) => collect(readContent(source, key, { offset, length }))
-    expect((await read(0, row.size)).equals(plaintext)).toBe(true)
-
-    const edges = [0, 1, 65_535, 65_536, 65_537, 131_072, row.size - 1, row.size]
-    if (row.multipart)
-      edges.push((parts[0]?.size ?? 0) - 1, parts[0]?.size ?? 0, (parts[0]?.size ?? 0) + 65_536)
-    const inside = edges.filter((edge) => edge >= 0 && edge <= row.size)
-    for (const from of inside) {
-      for (const to of [from, from + 1, from + 65_536, ...inside].filter(
-        (to) => to >= from && to <= row.size,
-      )) {
-        if (to - from > 200_000) continue
-        expect((await read(from, to - from)).equals(plaintext.subarray(from, to))).toBe(true)
+    test('its object key opens, through the context and the data key that were recorded', async () => {
+      if (row.keys.kmsContext !== undefined) {
+        const context = objectContext(row.bucket, row.object, row.userContext ?? {})
+        expect(encodeContext(context).toString()).toBe(row.keys.kmsContext)
       }
-    }
-  })
+      const key = await open()
+      expect(opened(key)).toBe(row.keys.oek)
+      for (const { number, partKey } of row.parts) {
+        if (partKey !== undefined) expect(key?.partKey(number).export().toString('hex')).toBe(partKey)
+      }
+    })
 
-  test('its metadata are decoded, and encoded to the same', () => {
-    const decoded = decodeEncryption(metadata)
-    expect(decoded?.kind).toBe(row.kind)
-    const encryption = Object.entries(metadata).filter(([entry]) => /Server-Side-Encryption/.test(entry))
-    expect(decoded && encodeEncryption(decoded)).toEqual(Object.fromEntries(encryption))
-    expect(withoutEncryption(metadata)).toEqual({})
-  })
+    test('its content is encrypted to the same bytes, and decrypted, whole and in ranges', async () => {
+      const key = await open()
+      if (!key) throw new Error('the object is encrypted')
+      const stored = row.parts.map((part) => storedPart(key, part))
+      const parts = row.parts.map((part) => ({
+        number: part.number,
+        size: part.plainSize,
+        storedBytes: part.storedSize,
+      }))
+      const plaintext = Buffer.concat(row.parts.map(plaintextOf))
+      expect(isMultipart(metadata)).toBe(row.multipart)
+      expect(plaintext.length).toBe(row.size)
+      const source = sourceOf(stored, parts, metadata)
+      const read = (offset: number, length: number) => collect(readContent(source, key, { offset, length }))
+      expect((await read(0, row.size)).equals(plaintext)).toBe(true)
 
-  test('its ETag and checksum open, and clients see the ETag that they saw', async () => {
-    const key = await open()
-    if (!key) throw new Error('the object is encrypted')
-    expect(row.metaUser.etag).toBe(row.etag.stored)
-    if (row.etag.unsealed !== undefined) expect(unsealEtag(key, row.etag.stored)).toBe(row.etag.unsealed)
-    const seen = row.responseHeaders?.put?.etag
-    if (seen !== undefined) expect(`"${shownEtag(row.kind, row.etag.stored, key)}"`).toBe(seen)
-    if (row.checksum) {
-      expect(unsealChecksum(key, metadata[CHECKSUM_NAME] ?? '').toString('hex')).toBe(row.checksum.plain)
-    }
-  })
+      const edges = [0, 1, 65_535, 65_536, 65_537, 131_072, row.size - 1, row.size]
+      if (row.multipart)
+        edges.push((parts[0]?.size ?? 0) - 1, parts[0]?.size ?? 0, (parts[0]?.size ?? 0) + 65_536)
+      const inside = edges.filter((edge) => edge >= 0 && edge <= row.size)
+      for (const from of inside) {
+        for (const to of [from, from + 1, from + 65_536, ...inside].filter(
+          (to) => to >= from && to <= row.size,
+        )) {
+          if (to - from > 200_000) continue
+          expect((await read(from, to - from)).equals(plaintext.subarray(from, to))).toBe(true)
+        }
+      }
+    })
 
-  test('it opens at no other place, and under no other key', async () => {
-    await expect(openEncryption(kms, { ...name, key: `${name.key}x` }, metadata, clientKey)).rejects.toThrow()
-    const otherKms = kms && new BuiltinKms(row.keys.kmsKeyName ?? '', randomBytes(32))
-    const otherKey = clientKey && customerKey('00'.repeat(32))
-    await expect(openEncryption(otherKms, name, metadata, otherKey)).rejects.toThrow()
-  })
-})
+    test('its metadata are decoded, and encoded to the same', () => {
+      const decoded = decodeEncryption(metadata)
+      expect(decoded?.kind).toBe(row.kind)
+      const encryption = Object.entries(metadata).filter(([entry]) => /Server-Side-Encryption/.test(entry))
+      expect(decoded && encodeEncryption(decoded)).toEqual(Object.fromEntries(encryption))
+      expect(withoutEncryption(metadata)).toEqual({})
+    })
+
+    test('its ETag and checksum open, and clients see the ETag that they saw', async () => {
+      const key = await open()
+      if (!key) throw new Error('the object is encrypted')
+      expect(row.metaUser.etag).toBe(row.etag.stored)
+      if (row.etag.unsealed !== undefined) expect(unsealEtag(key, row.etag.stored)).toBe(row.etag.unsealed)
+      const seen = row.responseHeaders?.put?.etag
+      if (seen !== undefined) expect(`"${shownEtag(row.kind, row.etag.stored, key)}"`).toBe(seen)
+      if (row.checksum) {
+        expect(unsealChecksum(key, metadata[CHECKSUM_NAME] ?? '').toString('hex')).toBe(row.checksum.plain)
+      }
+    })
+
+    test('it opens at no other place, and under no other key', async () => {
+      await expect(
+        openEncryption(kms, { ...name, key: `${name.key}x` }, metadata, clientKey),
+      ).rejects.toThrow()
+      const otherKms = kms && new BuiltinKms(row.keys.kmsKeyName ?? '', randomBytes(32))
+      const otherKey = clientKey && customerKey('00'.repeat(32))
+      await expect(openEncryption(otherKms, name, metadata, otherKey)).rejects.toThrow()
+    })
+  },
+)
 
 interface RotatedState {
   readonly kind: EncryptionKind | 'none'
@@ -270,7 +279,7 @@ describe.each(readMinioVectors<Rotation>('rotation.json'))('rotated by MinIO: $i
       return
     }
     const kms = new BuiltinKms(before.dataKey.externalKey, hex(row.before.ek ?? ''))
-    const after = await resealUnderExternalKey(kms, name, before, undefined)
+    const { stored: after } = await resealUnderExternalKey(kms, name, before, undefined)
     expect(opened(await openEncryption(kms, name, encodeEncryption(after)))).toBe(row.before.oek)
     expect(after.sealedKey.iv).not.toEqual(before.sealedKey.iv)
     expect(after.dataKey.ciphertext).not.toEqual(before.dataKey.ciphertext)
@@ -332,7 +341,7 @@ describe('what is written here', () => {
     const request = { kind: 'SSE-KMS', externalKey: 'my-key', context: { a: 'b' } } as const
     const { objectKey, stored } = await beginEncryption(both, name, request)
     if (stored.kind !== 'SSE-KMS') throw new Error('the kind changed')
-    const moved = await resealUnderExternalKey(both, name, stored, 'other-key')
+    const { stored: moved } = await resealUnderExternalKey(both, name, stored, 'other-key')
     expect(moved).toMatchObject({
       kind: 'SSE-KMS',
       context: { a: 'b' },

@@ -70,17 +70,10 @@ export async function resealUnderExternalKey(
   stored: DataKeyEncryption,
   externalKey: string | undefined,
   signal?: AbortSignal,
-): Promise<DataKeyEncryption> {
+): Promise<{ objectKey: ObjectKey; stored: DataKeyEncryption }> {
   const objectKey = await unsealWithDataKey(kms, name, stored, signal)
   const context = stored.kind === 'SSE-KMS' ? stored.context : {}
-  const resealed = await sealWithDataKey(
-    kms,
-    name,
-    { kind: stored.kind, externalKey, context },
-    objectKey,
-    signal,
-  )
-  return resealed.stored
+  return sealWithDataKey(kms, name, { kind: stored.kind, externalKey, context }, objectKey, signal)
 }
 
 /** The same object key under the client's next key. As in MinIO, the IV stays. */
