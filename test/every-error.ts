@@ -34,7 +34,7 @@ export const EVERY_ERROR: Readonly<Record<ClassName, readonly errors.KesError[]>
   PolicyNotFoundError: [new errors.PolicyNotFoundError()],
   IdentityNotFoundError: [new errors.IdentityNotFoundError()],
   StoreError: (
-    ['create key', 'read key', 'delete key', 'list keys', 'change key', 'change seal'] as const
+    ['create key', 'read key', 'delete key', 'list keys', 'change key', 'change seal', 'make backup'] as const
   ).map((action) => new errors.StoreError(action)),
   RecordDamagedError: [new errors.RecordDamagedError('read key')],
   StoreUnreachableError: [new errors.StoreUnreachableError()],
@@ -45,6 +45,8 @@ export const EVERY_ERROR: Readonly<Record<ClassName, readonly errors.KesError[]>
   SlotNotFoundError: [new errors.SlotNotFoundError('<slot>')],
   SealConflictError: [new errors.SealConflictError('<problem>')],
   AuditUnavailableError: [new errors.AuditUnavailableError()],
+  BackupNotFoundError: [new errors.BackupNotFoundError()],
+  BackupConflictError: [new errors.BackupConflictError('<problem>')],
   ShuttingDownError: [new errors.ShuttingDownError()],
   InternalError: [new errors.InternalError()],
 }

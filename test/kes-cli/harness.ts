@@ -185,6 +185,15 @@ export class FakeKes implements Client {
     yield { number: 2, name: 'a', entry: Buffer.from('two'), signature: Buffer.from('signed') }
   }
 
+  async createBackup(): ReturnType<Client['createBackup']> {
+    this.calls.push('create backup')
+    return { id: 'ab'.repeat(16), madeAt: CREATED_AT, head: `2:${'ab'.repeat(32)}`, keys: 1, bytes: 7 }
+  }
+
+  async *readBackup() {
+    yield Buffer.from('content')
+  }
+
   async describeSeal(): ReturnType<Client['describeSeal']> {
     const facts = { createdAt: CREATED_AT, isOwn: false } as const
     return {

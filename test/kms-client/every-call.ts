@@ -10,7 +10,7 @@ import type { Handler } from './fake-server.ts'
  */
 export type CallKind = 'read' | 'use' | 'repeatable change' | 'change' | 'stream'
 
-/** Of a stream the signal ends it; a call of the seal has a time of its own if none is given. */
+/** Of a stream the signal ends it; a call of the seal or for a backup has a time of its own if none is given. */
 export interface Limits {
   readonly signal: AbortSignal
   readonly timeoutMs: number
@@ -24,6 +24,7 @@ export interface ClientCall {
 type CallName = Exclude<keyof KesClient, 'close' | 'reload' | 'endpoints' | typeof Symbol.asyncDispose>
 
 const BYTES = Buffer.alloc(32)
+const BACKUP = { id: '00', madeAt: 't', head: '1:00', keys: 1, bytes: 1 }
 
 async function first<Item>(items: AsyncIterable<Item>): Promise<Item> {
   for await (const item of items) return item
@@ -74,6 +75,8 @@ export const EVERY_CALL: Readonly<Record<CallName, ClientCall>> = {
     run: (client, { timeoutMs }) => client.changeSealPassphrase(BYTES, BYTES, { timeoutMs }),
   },
   rotateRootKey: { kind: 'change', run: (client, { timeoutMs }) => client.rotateRootKey({}, { timeoutMs }) },
+  createBackup: { kind: 'change', run: (client, { timeoutMs }) => client.createBackup({ timeoutMs }) },
+  readBackup: { kind: 'read', run: (client) => first(client.readBackup(BACKUP)) },
   watchKeys: { kind: 'stream', run: (client, { signal }) => first(client.watchKeys('k', { signal })) },
   auditLog: { kind: 'stream', run: (client, { signal }) => first(client.auditLog({ signal })) },
   errorLog: { kind: 'stream', run: (client, { signal }) => first(client.errorLog({ signal })) },
@@ -124,6 +127,7 @@ const REPLY = JSON.stringify({
   slots: [],
   id: 1,
 })
+const BACKUP_REPLY = '{"id":"00","made_at":"t","head":"1:00","keys":1,"bytes":1}'
 const AUDIT_EVENT = '{"time":"t","request":{"path":"/p"},"response":{"code":200}}\n'
 const KEY_EVENT = '{"event":"snapshot","name":"k","state":"enabled"}\n'
 const ERROR_EVENT = '{"message":"m"}\n'
@@ -132,6 +136,7 @@ export function bodyOf(url: string): string {
   if (url === '/v1/api') return '[]'
   if (url === '/v1/metrics') return 'kes_system_up_time 1\n'
   if (url === '/v1/log/audit') return AUDIT_EVENT
+  if (url === '/v1/backup/create') return BACKUP_REPLY
   if (url.startsWith('/v1/key/watch/')) return KEY_EVENT
   return url === '/v1/log/error' ? ERROR_EVENT : REPLY
 }

@@ -12,6 +12,12 @@ const GENERIC = [
   'InvalidPathError',
   'InvalidParameterError',
   'InternalError',
+  'WrongSecretError',
+  'InvalidSecretError',
+  'SlotNotFoundError',
+  'SealConflictError',
+  'BackupNotFoundError',
+  'BackupConflictError',
 ]
 const RENAMED: Readonly<Record<string, string>> = { StoreError: 'StoreUnavailableError' }
 

@@ -78,8 +78,9 @@ test('a stage imports only the stages behind it', () => {
   expect(shown(wrong)).toEqual([])
 })
 
-/** Operations whose subject is another part of the server: they report it and change nothing. */
+/** Operations whose subject is another part of the server. */
 const SUBJECTS: Readonly<Record<string, string>> = {
+  'operations/backup.ts': 'backup',
   'operations/server-status.ts': 'metrics',
   'operations/policies.ts': 'policy',
   'operations/identities.ts': 'policy',
@@ -120,8 +121,8 @@ test('SQLite is known to the store alone', () => {
   expect(shown(wrong)).toEqual([])
 })
 
-test('the keys that open a store are known to the seal, the key ring and those who open it', () => {
-  const allowed = ['seal', 'keyring', 'open-store.ts']
+test('the keys that open a store are known to the seal, the key ring, backups and those who open it', () => {
+  const allowed = ['seal', 'keyring', 'backup', 'open-store.ts']
   const wrong = server.filter(
     ({ from, to }) =>
       to.startsWith(join(SERVER, 'seal')) &&

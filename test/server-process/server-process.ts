@@ -26,19 +26,23 @@ export interface Ran {
 }
 
 export interface RunOptions {
-  /** Another user, which only root can take. */
-  readonly uid?: number
   /** Beside `PATH`. */
   readonly env?: Readonly<Record<string, string>>
+  /** Ends the process so long after its start. */
+  readonly killAfterMs?: number
+  /** Another user, which only root can take. */
+  readonly uid?: number
 }
 
-function spawnKes(args: readonly string[], { uid, env }: RunOptions): ChildProcess {
-  return spawn(process.execPath, [MAIN, ...args], {
+function spawnKes(args: readonly string[], { uid, env = {}, killAfterMs }: RunOptions): ChildProcess {
+  const child = spawn(process.execPath, [MAIN, ...args], {
     cwd: tmpdir(),
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(uid === undefined ? {} : { uid, gid: uid }),
   })
+  if (killAfterMs !== undefined) setTimeout(() => child.kill('SIGKILL'), killAfterMs)
+  return child
 }
 
 export async function runKes(args: readonly string[], options: RunOptions = {}): Promise<Ran> {

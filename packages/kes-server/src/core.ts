@@ -2,6 +2,7 @@
 import { makeAuditFolder } from './audit/audit-files.ts'
 import { AuditWriter } from './audit/audit-writer.ts'
 import { lastHead, recordHead } from './audit/head.ts'
+import { BackupDesk } from './backup/backup-desk.ts'
 import type { AuditFileConfig, Config } from './config/config.ts'
 import { Reserves } from './disk/reserves.ts'
 import { DueDeletions } from './due-deletions.ts'
@@ -70,6 +71,7 @@ export async function openCore({ config, hub, metrics, errorLog, clocks }: CoreO
   deletions.start()
   uses.start(ring)
   const sealAdmin = new SealAdmin({ ...opened, holders: onlyHolder(opened.seal) })
+  const backups = new BackupDesk(opened.store, opened.journal)
   const rotation = new RotationJob(sealAdmin, errorLog)
   rotation.start()
   const timers = [...expireCache(ring, config.cache), setInterval(purge, PURGE_INTERVAL_MS).unref()]
@@ -80,6 +82,7 @@ export async function openCore({ config, hub, metrics, errorLog, clocks }: CoreO
       store: opened.store,
       journal: opened.journal,
       sealAdmin,
+      backups,
       startRotation: () => rotation.start(),
       policies: new PolicySet({ admin: config.adminIdentity, policies: config.policies }),
       origin: { createdAt: now(), createdBy: config.adminIdentity },
@@ -92,6 +95,7 @@ export async function openCore({ config, hub, metrics, errorLog, clocks }: CoreO
     auditWriter,
     async close() {
       rotation.stop()
+      backups.close()
       for (const timer of timers) clearInterval(timer)
       deletions.stop()
       uses.stop(ring)

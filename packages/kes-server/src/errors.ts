@@ -280,6 +280,7 @@ export type StoreAction =
   | 'list keys'
   | 'change key'
   | 'change seal'
+  | 'make backup'
 
 /** The store refused, failed, or holds something under this name that can't be trusted. The log has the cause. */
 export class StoreError extends KesError {
@@ -358,6 +359,24 @@ export class SealConflictError extends KesError {
   override readonly name = 'SealConflictError'
   readonly status = 409
   readonly code = 'SealConflict'
+}
+
+// --- Backups -------------------------------------------------------------------------------------------------
+
+export class BackupNotFoundError extends KesError {
+  override readonly name = 'BackupNotFoundError'
+  readonly status = 404
+  readonly code = 'BackupNotFound'
+  constructor(options?: ErrorOptions) {
+    super('backup does not exist, or was not fetched in time', options)
+  }
+}
+
+/** The store has no backup, or not one more now. */
+export class BackupConflictError extends KesError {
+  override readonly name = 'BackupConflictError'
+  readonly status = 409
+  readonly code = 'BackupConflict'
 }
 
 // --- The server itself ---------------------------------------------------------------------------------------

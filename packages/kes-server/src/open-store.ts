@@ -166,7 +166,7 @@ function costOf(argon2: Argon2Config): PassphraseCost {
 }
 
 /** The bytes of the secret are wiped by the seal that takes them. */
-function readSecret(unseal: UnsealConfig): Secret {
+export function readSecret(unseal: UnsealConfig): Secret {
   if (unseal.type === 'key-file') return { kind: 'key file', bytes: readKeyFile(unseal.path) }
   const passphrase =
     unseal.type === 'passphrase'

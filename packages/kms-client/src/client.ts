@@ -1,6 +1,7 @@
 /** A client of a key server, or of several with the same keys: one method for each call of the KES API. */
 import { KesApiError } from './api-error.ts'
 import { ApiKey } from './api-key.ts'
+import { type BackupInfo, decodeBackupInfo } from './backup.ts'
 import { encodeBase64 } from './base64.ts'
 import { KesClientError, KesConnectionError, KesProtocolError, KesTimeoutError } from './errors.ts'
 import {
@@ -75,6 +76,7 @@ const ATTEMPT_TIMEOUT_MS = 2_000
 const LOOK_TIMEOUT_MS = 5_000
 /** Stretching passphrases takes seconds at the highest cost that is allowed. */
 const SEAL_TIMEOUT_MS = 65_000
+const BACKUP_TIMEOUT_MS = 300_000
 const LOG_LINE_BYTES_MAX = 1024 * 1024
 /** Of a watch, which has a sign of life each 5 s. */
 const SILENCE_MS_MAX = 20_000
@@ -508,6 +510,32 @@ export class KesClient implements AsyncDisposable {
   async rotateRootKey(slots: RotationSlots = {}, options?: CallOptions): Promise<void> {
     const body = encodeRotationSlots(slots)
     await this.#send({ method: 'PUT', path: '/v1/seal/rotate-root', body }, sealCall(options))
+  }
+
+  // --- Backups: for the admin alone --------------------------------------------------------------------------
+
+  /** Makes the server read all rows of its store as of now, and keep them for {@link readBackup}. */
+  async createBackup(options: CallOptions = {}): Promise<BackupInfo> {
+    const path = '/v1/backup/create'
+    const call = { ...options, timeoutMs: options.timeoutMs ?? BACKUP_TIMEOUT_MS }
+    return decodeBackupInfo(path, await this.#send({ method: 'PUT', path }, call))
+  }
+
+  /**
+   * The content of a backup in pieces: rows whose keys are sealed, not encrypted besides. To be read at once: a server
+   * drops what nobody reads for a minute, and when all of it was read.
+   */
+  async *readBackup({ id, bytes }: BackupInfo, options?: CallOptions): AsyncGenerator<Uint8Array> {
+    const path = `/v1/backup/read/${id}`
+    for (let offset = 0; offset < bytes; ) {
+      const request = { method: 'GET', path: `${path}?offset=${offset}`, isRepeatable: true } as const
+      const { body } = await this.#send(request, options)
+      if (body.length === 0)
+        throw new KesProtocolError(`the server's reply to ${path} ends before the backup does`)
+      yield body
+      offset += body.length
+    }
+    await this.#send({ method: 'PUT', path: `/v1/backup/drop/${id}` }, options)
   }
 
   // --- Logs --------------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ export {
   WrongStateError,
 } from './api-error.ts'
 export { ApiKey, InvalidApiKeyError } from './api-key.ts'
+export type { BackupInfo } from './backup.ts'
 export { decodeBase64, encodeBase64, InvalidBase64Error } from './base64.ts'
 export { type CertificateOptions, makeCertificate, makeClientCertificate } from './certificate.ts'
 export {

@@ -1,11 +1,31 @@
 /** The key store of a config file, opened by a command while no server has it open. */
 import { existsSync } from 'node:fs'
+import type { SealSecret } from '@latchkey/kms-client'
 import type { Config } from '../config/config.ts'
-import type { KeystoreConfig } from '../config/keystore-config.ts'
+import type { KeystoreConfig, SqliteKeystore } from '../config/keystore-config.ts'
 import { KesError } from '../errors.ts'
+import type { Secret } from '../keyring/seal-admin.ts'
 import type { OpenStore } from '../open-store.ts'
+import { StoreLockedError } from '../store/open-errors.ts'
 import type { Io } from './io.ts'
 import { CliError } from './outcome.ts'
+
+/** The store of a config file, for what must not make one. @throws {@link CliError} */
+export async function readExistingKeystore(file: string): Promise<KeystoreConfig> {
+  const { keystore } = await readServerConfig(file)
+  if ('path' in keystore && !(await isMade(keystore)))
+    throw new CliError(`the store '${keystore.path}' does not exist`)
+  return keystore
+}
+
+/** A store that can be restored, and what the config says of the names of erased keys. */
+export async function readSqliteConfig(
+  file: string,
+): Promise<Pick<SqliteKeystore, 'path' | 'unseal'> & { readonly erasedNames: 'reserved' | 'free' }> {
+  const { keystore, keysOptions } = await readServerConfig(file)
+  if (keystore.type !== 'sqlite') throw new CliError(`the store of '${file}' is none of type 'sqlite'`)
+  return { ...keystore, erasedNames: keysOptions.erasedNames }
+}
 
 /** @throws {@link CliError} with every problem of the file. */
 export async function readServerConfig(file: string): Promise<Config> {
@@ -49,6 +69,18 @@ export async function isMade(config: KeystoreConfig): Promise<boolean> {
 /** Tells what the server would tell in its log. */
 export function warnOf({ stderr }: Io, { warnings }: OpenStore): void {
   for (const warning of warnings) stderr.write(`Warning: ${warning}\n`)
+}
+
+/** A store that a server uses: the same can be had from that server. */
+export function explainLocked(error: unknown): unknown {
+  if (!(error instanceof StoreLockedError)) return error
+  return new CliError(error.message, ['To ask the server that uses it, leave out --config.'])
+}
+
+export function asStoreSecret(secret: SealSecret): Secret {
+  return 'passphrase' in secret
+    ? { kind: 'passphrase', passphrase: secret.passphrase }
+    : { kind: 'key file', bytes: secret.keyFile }
 }
 
 /** What a store's error says to an operator, who may know more of it than a client of the server. */

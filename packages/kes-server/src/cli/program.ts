@@ -1,6 +1,7 @@
 /** The command line: all commands, and how a run of one becomes an exit code. */
 import { aboutText } from './about.ts'
 import { addAuditCommands } from './audit-commands.ts'
+import { addBackupCommands } from './backup-commands.ts'
 import { KesCommand } from './command.ts'
 import { addConfigCommand } from './config-command.ts'
 import { DEFAULT_SERVER, VARIABLES } from './environment.ts'
@@ -61,6 +62,7 @@ function buildProgram(io: Io): KesCommand {
   addReceiptCommand(program, io)
   addSealCommands(program, io)
   addAuditCommands(program, io)
+  addBackupCommands(program, io)
   addPolicyCommands(program, io)
   addIdentityCommands(program, io)
   addStatusCommand(program, io)

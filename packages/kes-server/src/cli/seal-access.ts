@@ -1,11 +1,10 @@
 /** The seal as `kes seal` sees it: through a running server, or in a store that no server uses. */
 import type { RotationSlots, SealInfo, SealSecret, SlotChange } from '@latchkey/kms-client'
-import { onlyHolder, SealAdmin, type Secret } from '../keyring/seal-admin.ts'
+import { onlyHolder, SealAdmin } from '../keyring/seal-admin.ts'
 import type { OpenStore } from '../open-store.ts'
-import { StoreLockedError } from '../store/open-errors.ts'
 import type { ClientFlags } from './command.ts'
 import type { Io } from './io.ts'
-import { isMade, readServerConfig, withStore } from './offline-store.ts'
+import { asStoreSecret, explainLocked, readExistingKeystore, withStore } from './offline-store.ts'
 import { CliError, Exit } from './outcome.ts'
 import type { Servers } from './servers.ts'
 import { withServers } from './with-servers.ts'
@@ -33,15 +32,11 @@ export async function withSeal<Result>(
   run: (seal: SealAccess) => Promise<Result>,
 ): Promise<Result> {
   if (flags.config === undefined) return withServers(io, flags, (servers) => run(onlineSeal(io, servers)))
-  const { keystore } = await readServerConfig(flags.config)
-  if ('path' in keystore && !(await isMade(keystore))) {
-    throw new CliError(`the store '${keystore.path}' does not exist`)
-  }
+  const keystore = await readExistingKeystore(flags.config)
   try {
     return await withStore(keystore, (opened) => run(offlineSeal(io, opened)))
   } catch (error) {
-    if (!(error instanceof StoreLockedError)) throw error
-    throw new CliError(error.message, ['To ask the server that uses it, leave out --config.'])
+    throw explainLocked(error)
   }
 }
 
@@ -121,8 +116,8 @@ function offlineSeal(io: Io, opened: OpenStore): SealAccess {
     addSlot: async (unlock, secret, label) =>
       changeOf(
         await admin.addSlot(
-          unlock === undefined ? opened.ownSecret() : secretOf(unlock),
-          secretOf(secret),
+          unlock === undefined ? opened.ownSecret() : asStoreSecret(unlock),
+          asStoreSecret(secret),
           label,
           LOCAL,
         ),
@@ -131,7 +126,7 @@ function offlineSeal(io: Io, opened: OpenStore): SealAccess {
     changePassphrase: async (passphrase, next) =>
       changeOf(await admin.changePassphrase(passphrase, next, LOCAL)),
     async beginRotation({ keep = new Map<number, SealSecret>(), remove = [] }) {
-      const secrets = new Map([...keep].map(([id, secret]) => [id, secretOf(secret)]))
+      const secrets = new Map([...keep].map(([id, secret]) => [id, asStoreSecret(secret)]))
       await admin.beginRotation({ secrets, removed: remove }, LOCAL)
     },
     async followRotation(onProgress) {
@@ -150,12 +145,6 @@ function offlineSeal(io: Io, opened: OpenStore): SealAccess {
 export const STILL_ON_DISK =
   'what was replaced is still on the disk, because a program reads the store; the next start of the server removes it'
 const INTERRUPTED = 'The server goes on at its next start; so does this command.'
-
-function secretOf(secret: SealSecret): Secret {
-  return 'passphrase' in secret
-    ? { kind: 'passphrase', passphrase: secret.passphrase }
-    : { kind: 'key file', bytes: secret.keyFile }
-}
 
 function changeOf({ slotId, isErased }: { readonly slotId: number; readonly isErased: boolean }): SlotChange {
   return { id: slotId, isErased }

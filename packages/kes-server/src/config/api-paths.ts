@@ -34,6 +34,9 @@ export const API_PATHS = [
   '/v1/seal/remove-slot/',
   '/v1/seal/change-passphrase',
   '/v1/seal/rotate-root',
+  '/v1/backup/create',
+  '/v1/backup/read/',
+  '/v1/backup/drop/',
   '/v1/log/error',
   '/v1/log/audit',
 ] as const

@@ -2,6 +2,8 @@
  * The API in one table: method, path, limits, access, and how a request becomes an operation and its result a
  * reply. What `/v1/api` reports is read from this table.
  */
+
+import type { BackupDesk } from '../backup/backup-desk.ts'
 import { parsePeriod } from '../encoding/period.ts'
 import { InvalidBodyError, InvalidNameError, InvalidParameterError, SlotNotFoundError } from '../errors.ts'
 import type { Journal } from '../journal/journal.ts'
@@ -17,6 +19,7 @@ import {
   parseListPrefix,
   parsePolicyName,
 } from '../names.ts'
+import { createBackup, dropBackup, readBackup } from '../operations/backup.ts'
 import type { Caller } from '../operations/caller.ts'
 import { cancelDeletion } from '../operations/cancel-deletion.ts'
 import { createKey } from '../operations/create-key.ts'
@@ -49,6 +52,7 @@ export interface Services {
   readonly store: KeyStore
   readonly journal: Journal
   readonly sealAdmin: SealAdmin
+  readonly backups: BackupDesk
   /** Reseals what the root key before the current one has sealed, beside other work. */
   readonly startRotation: () => void
   readonly policies: PolicySet
@@ -115,8 +119,11 @@ const BODY_BYTES_MAX = 1_000_000
 const SECRET_BODY_BYTES_MAX = 1_000_000
 /** A passphrase takes a few seconds at the highest cost that is allowed, and there may be several. */
 const SEAL_TIMEOUT_MS = 60_000
+/** All rows are read before the reply. */
+const BACKUP_TIMEOUT_MS = 300_000
 const NO_BYTES = Buffer.alloc(0)
 const JSON_TYPE = 'application/json'
+const BYTES_TYPE = 'application/octet-stream'
 const TEXT_METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8; escaping=underscores'
 const PROTOBUF_METRICS_TYPE =
   'application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited'
@@ -413,6 +420,32 @@ export const APIS: readonly Api[] = [
     },
   }),
 
+  put({
+    path: '/v1/backup/create',
+    change: 'extends',
+    timeoutMs: BACKUP_TIMEOUT_MS,
+    async run({ backups, policies }, call) {
+      const made = await createBackup(backups, callerOf(policies, call))
+      return json(`backup ${made.id} made`, made)
+    },
+  }),
+  get({
+    path: '/v1/backup/read/',
+    change: 'extends', // It changes nothing, but the process that has made a backup holds it.
+    run({ backups, policies }, call) {
+      const body = readBackup(backups, callerOf(policies, call), call.argument, parseOffset(call.query))
+      return { body, contentType: BYTES_TYPE, audit: `piece of backup ${call.argument} read` }
+    },
+  }),
+  put({
+    path: '/v1/backup/drop/',
+    change: 'extends',
+    run({ backups, policies }, call) {
+      dropBackup(backups, callerOf(policies, call), call.argument)
+      return empty(`backup ${call.argument} dropped`)
+    },
+  }),
+
   get({
     path: '/v1/log/error',
     timeoutMs: 0,
@@ -537,6 +570,13 @@ function changeState(
     ...(damaged === 0 ? {} : { damaged }),
     ...(pending === 0 ? {} : { pending }),
   })
+}
+
+/** Where a piece of a backup begins. */
+function parseOffset(query: URLSearchParams): number {
+  const value = query.get('offset') ?? '0'
+  if (!/^[0-9]{1,15}$/.test(value)) throw new InvalidParameterError('offset', value, 'a number of bytes')
+  return Number(value)
 }
 
 /** Of two fields the one that is there. */

@@ -25,7 +25,8 @@ function erasure(action: Action = 'erase'): Entry {
   }
 }
 
-const receipt = receiptDocument(signEntry(privateKey, erasure()))
+const NO_BACKUPS = { latest: [], count: 0 }
+const receipt = receiptDocument(signEntry(privateKey, erasure()), NO_BACKUPS)
 
 describe('a receipt', () => {
   test('says what was erased, when and by whom, and what it does not cover', () => {
@@ -59,13 +60,13 @@ describe('a receipt', () => {
 
   test('of another signer is refused, also with that public key in the file', () => {
     const other = generateKeyPairSync('ed25519')
-    const forged = receiptDocument(signEntry(other.privateKey, erasure()))
+    const forged = receiptDocument(signEntry(other.privateKey, erasure()), NO_BACKUPS)
     const pem = other.publicKey.export({ format: 'pem', type: 'spki' })
     expect(() => verifyReceipt(JSON.stringify({ ...forged, public_key: pem }), publicKey)).toThrow(ProofError)
   })
 
   test('is refused when its entry is signed but no erasure', () => {
-    const disabled = receiptDocument(signEntry(privateKey, erasure('disable')))
+    const disabled = receiptDocument(signEntry(privateKey, erasure('disable')), NO_BACKUPS)
     expect(() => verifyReceipt(JSON.stringify(disabled), publicKey)).toThrow(/no erasure, but: disable/)
   })
 })
@@ -83,4 +84,13 @@ test('a line of an export is read back with what the store has it under', () => 
   for (const wrong of ['', '[]', '{}', '{"entry":"AA==","signature":1}', '{"entry":"A A=","signature":""}']) {
     expect(() => parseEntryLine(wrong)).toThrow(ProofError)
   }
+})
+
+test('a receipt names the latest backups that hold the key, and counts the others', () => {
+  const backup = { number: 9, backupId: 'b-1', madeAt: '2026-11-25T00:00:00Z' }
+  const { not_covered } = receiptDocument(signEntry(privateKey, erasure()), { latest: [backup], count: 4 })
+  expect(not_covered.slice(-2)).toEqual([
+    'backup b-1 of 2026-11-25T00:00:00Z (journal entry 9), which holds the sealed key',
+    '3 earlier backups of the store, which hold the sealed key',
+  ])
 })

@@ -6,6 +6,7 @@
 
 import type { KeyObject } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
+import type { BackupRow, KnownBackups } from '../store/journal-store.ts'
 import {
   type Detail,
   decodeEntry,
@@ -84,10 +85,20 @@ export interface ReceiptDocument {
   readonly journal: EntryDocument
 }
 
-/** @param erasure - the entry of an erasure. */
-export function receiptDocument(erasure: SignedEntry): ReceiptDocument {
+/**
+ * @param erasure - the entry of an erasure.
+ * @param backups - those of the store that hold the key.
+ */
+export function receiptDocument(erasure: SignedEntry, backups: KnownBackups): ReceiptDocument {
   const journal = entryDocument(erasure)
-  return { format: RECEIPT_FORMAT, ...factsOfReceipt(journal), not_covered: NOT_COVERED, journal }
+  const not_covered = [...NOT_COVERED, ...backups.latest.map(describeBackup)]
+  const others = backups.count - backups.latest.length
+  if (others > 0) not_covered.push(`${others} earlier backups of the store, which hold the sealed key`)
+  return { format: RECEIPT_FORMAT, ...factsOfReceipt(journal), not_covered, journal }
+}
+
+function describeBackup({ backupId, madeAt, number }: BackupRow): string {
+  return `backup ${backupId} of ${madeAt} (journal entry ${number}), which holds the sealed key`
 }
 
 function factsOfReceipt({ name, fingerprint, created_at, created_by, time, identity }: EntryDocument) {

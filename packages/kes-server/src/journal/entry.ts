@@ -40,6 +40,8 @@ export type Action =
   | 'remove slot'
   | 'new root key'
   | 'audit head'
+  | 'backup'
+  | 'restore'
 export type ResultingState = KeyState | 'erased' | 'none'
 
 /** What only entries of this action have to say. */
@@ -110,6 +112,8 @@ const ACTION_NUMBERS: Readonly<Record<Action, number>> = {
   'remove slot': 12,
   'new root key': 13,
   'audit head': 14,
+  backup: 15,
+  restore: 16,
 }
 const STATE_NUMBERS: Readonly<Record<ResultingState, number>> = {
   none: 0,

@@ -86,6 +86,20 @@ export class Journal {
     return entry?.name === name ? entry : undefined
   }
 
+  /** The number of the first entry about this very key; 0 if there is none that can be read. */
+  firstOf(name: KeyName, keyId: Uint8Array): number {
+    for (let after = 0; ; ) {
+      const page = this.#store.readEntriesOf(name, after, PAGE_ENTRIES)
+      const first = page.find((stored) => {
+        const entry = readEntry(stored)
+        return entry !== undefined && Buffer.compare(entry.keyId, keyId) === 0
+      })
+      if (first !== undefined) return first.number
+      after = page.at(-1)?.number ?? 0
+      if (page.length < PAGE_ENTRIES) return 0
+    }
+  }
+
   /** As {@link Journal.lastOf}, but only if it was this journal that signed it. */
   provenLastOf(name: KeyName): Entry | undefined {
     const stored = this.#store.lastEntryOf(name)

@@ -22,6 +22,7 @@ import {
 import type { Actor, EntryFacts, Journal, RecordedEntry } from '../journal/journal.ts'
 import type { KeyName } from '../names.ts'
 import type { KeyMaterial, Seal } from '../seal/seal.ts'
+import type { KnownBackups } from '../store/journal-store.ts'
 import type { Algorithm, KeyRow, KeyState, KeyStore, ScheduledDeletion } from '../store/key-store.ts'
 import { CipherKey } from './ciphertext.ts'
 import { collectSoon } from './collector.ts'
@@ -35,6 +36,8 @@ import { unlessDamaged } from './unless-damaged.ts'
 export type { Algorithm, KeyState }
 
 const KEY_BYTES = 32
+/** Named in a receipt. */
+const BACKUPS_MAX = 20
 const KEY_ID_BYTES = 16
 
 /** A key that may be used now. It must not outlive the synchronous turn in which {@link KeyRing.use} gave it. */
@@ -501,6 +504,12 @@ export class KeyRing {
       revision: 0,
     }
     return { ...erasure, ...unknown, keyId }
+  }
+
+  /** The backups that were made while the key of this entry existed. */
+  backupsOf({ entry }: RecordedEntry): KnownBackups {
+    const made = this.#journal.firstOf(entry.name as KeyName, entry.keyId)
+    return this.#store.backupsAfter(made, BACKUPS_MAX)
   }
 
   /** The journal's entries about all keys that have had this name. @throws {@link RecordDamagedError} (502) */

@@ -27,7 +27,8 @@ export async function deleteKey(
   { waitingMs = ring.waitingPeriodMs, wantsReceipt }: DeleteOptions,
 ): Promise<{ readonly receipt: ReceiptDocument } | { readonly waiting: ReturnType<typeof keyDocument> }> {
   if (waitingMs === 0 || ring.isErasing(name)) {
-    return { receipt: receiptDocument(await ring.erase(name, caller)) }
+    const erasure = await ring.erase(name, caller)
+    return { receipt: receiptDocument(erasure, ring.backupsOf(erasure)) }
   }
   if (wantsReceipt) {
     throw new InvalidParameterError('receipt', 'true', 'none: the key is erased after a waiting period')

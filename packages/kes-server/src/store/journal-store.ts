@@ -14,6 +14,27 @@ export interface StoredEntry {
   readonly signature: Uint8Array
 }
 
+export interface BackupRow {
+  /** Of its journal entry. */
+  readonly number: number
+  readonly backupId: string
+  /** RFC 3339, UTC. */
+  readonly madeAt: string
+}
+
+/** Which backups the journal knows of. Every method may throw a {@link StoreError} (502). */
+export interface BackupLog {
+  /** Inside the transaction of the entry. */
+  insertBackup(backup: BackupRow): void
+  /** Of the backups whose entries come after this one the latest, and how many there are in all. */
+  backupsAfter(number: number, limit: number): KnownBackups
+}
+
+export interface KnownBackups {
+  readonly latest: readonly BackupRow[]
+  readonly count: number
+}
+
 /** Every method may throw a {@link StoreError} (502). */
 export interface JournalStore {
   /** Sealed; undefined for a store whose journal has not been set up. Read back as found. */
@@ -30,6 +51,15 @@ export interface JournalStore {
   readEntriesOf(name: KeyName, after: number, limit: number): StoredEntry[]
   /** Of one name, or of none at all (''), the last one first. */
   readEntriesBefore(name: KeyName | '', before: number, limit: number): StoredEntry[]
+}
+
+export function backupFromColumns(row: unknown): BackupRow {
+  const columns = new Columns(row)
+  return {
+    number: columns.integer('number', Number.MIN_SAFE_INTEGER),
+    backupId: columns.textAsFound('backup_id'),
+    madeAt: columns.textAsFound('made_at'),
+  }
 }
 
 export function storedEntryFromColumns(row: unknown): StoredEntry {

@@ -7,7 +7,7 @@
  */
 import { type StoreAction, StoreError } from '../errors.ts'
 import type { KeyName } from '../names.ts'
-import type { JournalStore } from './journal-store.ts'
+import type { BackupLog, JournalStore } from './journal-store.ts'
 
 export type KeyState = 'enabled' | 'disabled' | 'pending'
 export type Algorithm = 'AES256' | 'ChaCha20'
@@ -82,7 +82,7 @@ export class RevisionConflictError extends StoreError {}
  * Every method is synchronous and may throw a {@link StoreError} (502), whose detail says what the store's disk or
  * database answered. A write outside {@link KeyStore.transaction} is a transaction of its own.
  */
-export interface KeyStore extends JournalStore {
+export interface KeyStore extends JournalStore, BackupLog {
   /** Also for a damaged key. */
   has(name: KeyName): boolean
   /**

@@ -6,6 +6,7 @@ import { journal } from './migrations/002-journal.ts'
 import { erasures } from './migrations/003-erasures.ts'
 import { deletions } from './migrations/004-deletions.ts'
 import { rootRotation } from './migrations/005-root-rotation.ts'
+import { backups } from './migrations/006-backups.ts'
 import { StoreOpenError } from './open-errors.ts'
 
 export interface Migration {
@@ -17,7 +18,7 @@ export interface Migration {
 /** `LKEY`, by which `file` and other programs tell a Latchkey store from other SQLite files. */
 export const APPLICATION_ID = 0x4c4b4559
 
-const MIGRATIONS: readonly Migration[] = [initial, journal, erasures, deletions, rootRotation]
+const MIGRATIONS: readonly Migration[] = [initial, journal, erasures, deletions, rootRotation, backups]
 export const SCHEMA_VERSION = MIGRATIONS.length
 
 /**
@@ -44,7 +45,12 @@ export function assertKnownSchema(db: Database.Database, path: string): void {
 }
 
 export function migrate(db: Database.Database, path: string): void {
-  for (const migration of MIGRATIONS) {
+  migrateTo(db, path, SCHEMA_VERSION)
+}
+
+/** Stops at an older schema: for rows that were written under it. */
+export function migrateTo(db: Database.Database, path: string, version: number): void {
+  for (const migration of MIGRATIONS.slice(0, version)) {
     const step = db.transaction(() => {
       assertKnownSchema(db, path)
       if (schemaVersion(db) >= migration.version) return

@@ -16,7 +16,13 @@ import type { KeyName } from '../names.ts'
 import { ColumnError, Columns } from './columns.ts'
 import { type Connection, IN_MEMORY, openConnection } from './connection.ts'
 import { Erasures } from './erasures.ts'
-import { type StoredEntry, storedEntryFromColumns } from './journal-store.ts'
+import {
+  type BackupRow,
+  backupFromColumns,
+  type KnownBackups,
+  type StoredEntry,
+  storedEntryFromColumns,
+} from './journal-store.ts'
 import {
   erasedNameFromColumns,
   erasedNameToColumns,
@@ -136,6 +142,10 @@ export class SqliteStore implements KeyStore, SealChanges {
     return new SqliteStore(IN_MEMORY, undefined, {})
   }
 
+  get isInMemory(): boolean {
+    return this.path === IN_MEMORY
+  }
+
   has(name: KeyName): boolean {
     return this.#attempt('read key', () => this.#statements.has.get(name) !== undefined)
   }
@@ -239,6 +249,17 @@ export class SqliteStore implements KeyStore, SealChanges {
     return this.#attempt('read key', () =>
       this.#statements.entries.all(after, limit).map(storedEntryFromColumns),
     )
+  }
+
+  insertBackup({ number, backupId, madeAt }: BackupRow): void {
+    this.#write('make backup', () => this.#statements.insertBackup.run(number, backupId, madeAt))
+  }
+
+  backupsAfter(number: number, limit: number): KnownBackups {
+    return this.#attempt('read key', () => ({
+      latest: this.#statements.backupsAfter.all(number, limit).map(backupFromColumns),
+      count: Number(this.#statements.countBackupsAfter.get(number)),
+    }))
   }
 
   lastEntryOf(name: KeyName): StoredEntry | undefined {

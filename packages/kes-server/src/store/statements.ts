@@ -37,6 +37,9 @@ export interface Statements {
   readonly lastEntryOf: Statement<[string]>
   readonly entriesOf: Statement<[string, number, number]>
   readonly entriesBefore: Statement<[string, number, number]>
+  readonly insertBackup: Statement<[number, string, string]>
+  readonly backupsAfter: Statement<[number, number]>
+  readonly countBackupsAfter: Statement<[number]>
   readonly rootGeneration: Statement<[]>
   readonly hasOldRoot: Statement<[]>
   readonly keysOfOldRoot: Statement<[after: number, below: number, limit: number]>
@@ -130,6 +133,14 @@ export function prepareStatements(db: Database.Database): Statements {
     entriesBefore: db.prepare<[string, number, number]>(
       'SELECT * FROM journal WHERE name = ? AND number < ? ORDER BY number DESC LIMIT ?',
     ),
+
+    insertBackup: db.prepare<[number, string, string]>(
+      'INSERT INTO backups (number, backup_id, made_at) VALUES (?, ?, ?)',
+    ),
+    backupsAfter: db.prepare<[number, number]>(
+      'SELECT * FROM backups WHERE number > ? ORDER BY number DESC LIMIT ?',
+    ),
+    countBackupsAfter: db.prepare<[number]>('SELECT count(*) FROM backups WHERE number > ?').pluck(),
 
     rootGeneration: db.prepare<[]>('SELECT root_generation FROM store').pluck(),
     hasOldRoot: db.prepare<[]>('SELECT 1 FROM old_root'),
