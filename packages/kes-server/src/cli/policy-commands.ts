@@ -5,6 +5,8 @@ import { formatLocalTime } from './format.ts'
 import { type Io, isForPeople, printJson } from './io.ts'
 import { list } from './list-command.ts'
 import { paint } from './paint.ts'
+import { addPolicyTemplateCommand } from './policy-template-command.ts'
+import { addPolicyTestCommands } from './policy-test-commands.ts'
 import { withServers } from './with-servers.ts'
 
 const LABEL_COLUMNS = 12
@@ -24,6 +26,8 @@ export function addPolicyCommands(program: KesCommand, io: Io): void {
       list(io, 'policy', pattern, flags),
     )
   addShow(group, io)
+  addPolicyTestCommands(group, io)
+  addPolicyTemplateCommand(group, io)
 }
 
 function addInfo(group: KesCommand, io: Io): void {
