@@ -1,8 +1,10 @@
 /** The command line: all commands, and how a run of one becomes an exit code. */
+import { resolve } from 'node:path'
 import { aboutText } from './about.ts'
 import { addAuditCommands } from './audit-commands.ts'
 import { addBackupCommands } from './backup-commands.ts'
 import { KesCommand } from './command.ts'
+import { candidatesFor, installCompletion, lineToComplete } from './completion.ts'
 import { addConfigCommand } from './config-command.ts'
 import { DEFAULT_SERVER, VARIABLES } from './environment.ts'
 import { addIdentityCommands } from './identity-commands.ts'
@@ -33,7 +35,15 @@ Environment (the first variable that is set counts):
 /** @returns the exit code: 0, 1 for a failure, 2 after help. */
 export async function runCli(args: readonly string[], io: Io): Promise<number> {
   try {
-    await buildProgram(io).parseAsync(args, { from: 'user' })
+    const program = buildProgram(io)
+    const line = lineToComplete(io.env)
+    if (line === undefined) await program.parseAsync(args, { from: 'user' })
+    else
+      io.stdout.write(
+        candidatesFor(program, line)
+          .map((name) => `${name}\n`)
+          .join(''),
+      )
     return 0
   } catch (error) {
     if (error instanceof Exit) return error.code
@@ -50,6 +60,14 @@ function buildProgram(io: Io): KesCommand {
     .option('-v, --version', 'Print the version')
     .on('option:version', () => {
       io.stdout.write(aboutText())
+      throw new Exit(0)
+    })
+    .option(
+      '--auto-completion',
+      'Let the shell complete commands and options: adds a line to .bashrc or .zshrc',
+    )
+    .on('option:auto-completion', () => {
+      installCompletion(io, [process.execPath, resolve(process.argv[1] ?? '')])
       throw new Exit(0)
     })
     .addHelpText('after', ENVIRONMENT_HELP)

@@ -1,0 +1,80 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { runKes } from '../../../../test/kes-cli/harness.ts'
+import { serverOf } from '../../../../test/sandbox/certificates.ts'
+
+let folder: string
+let file: string
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'config-command-'))
+  file = join(folder, 'kes.yml')
+  const { key, cert } = await serverOf()
+  writeFileSync(join(folder, 'tls.key'), key)
+  writeFileSync(join(folder, 'tls.crt'), cert)
+})
+
+afterEach(() => rmSync(folder, { recursive: true }))
+
+function write(rest: string): void {
+  const tls = `tls: {key: ${join(folder, 'tls.key')}, cert: ${join(folder, 'tls.crt')}}`
+  writeFileSync(file, `admin: {identity: disabled}\n${tls}\n${rest}\n`)
+}
+
+describe('kes config check', () => {
+  test('says that a file is fine', async () => {
+    write('keystore: {fs: {path: keys}}')
+    expect(await runKes(['config', 'check', file])).toMatchObject({
+      code: 0,
+      stdout: `${file}: no problems found\n`,
+      stderr: '',
+    })
+  })
+
+  test('prints each problem with its place, on the standard output or as JSON', async () => {
+    write('keystore: {fs: {pth: keys}}')
+    const { code, stdout } = await runKes(['config', 'check', file])
+    expect(code).toBe(1)
+    expect(stdout).toBe(
+      `${file}:3:12: error: kesconf: invalid fs keystore: no path specified\n` +
+        `${file}:3:17: error: unknown field 'keystore.fs.pth' is ignored (did you mean 'path'?)\n` +
+        `${file}: 2 problems found\n`,
+    )
+    const json = await runKes(['config', 'check', '--json', file])
+    expect(JSON.parse(json.stdout)).toHaveLength(2)
+  })
+})
+
+describe('kes config check --print', () => {
+  test('prints what the file means, without secrets', async () => {
+    write('cache: {expiry: {any: 90s}}\nkeystore: {sqlite: {path: p, passphrase: open-sesame}}')
+    const { code, stdout, stderr } = await runKes(['config', 'check', '--print', file])
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).not.toContain('open-sesame')
+    expect(parse(stdout)).toMatchObject({
+      address: '0.0.0.0:7373',
+      cache: { expiry: { any: '1m30s', unused: '30s' } },
+      keystore: { sqlite: { path: 'p', passphrase: '***', argon2: { memory: '64MiB' } } },
+    })
+    const json = await runKes(['config', 'check', '--print', '--json', file])
+    expect(JSON.parse(json.stdout)).toEqual(parse(stdout))
+  })
+
+  test('keeps problems apart from it, and exit code 1 for them', async () => {
+    write('foo: 1\nkeystore: {fs: {path: keys}}')
+    const { code, stdout, stderr } = await runKes(['config', 'check', '--print', file])
+    expect(code).toBe(1)
+    expect(stderr).toContain("unknown field 'foo' is ignored")
+    expect(parse(stdout)).toMatchObject({ keystore: { fs: { path: 'keys' } } })
+  })
+
+  test('prints nothing of a file that means nothing', async () => {
+    write('keystore: {fs: {}}')
+    const { code, stdout, stderr } = await runKes(['config', 'check', '--print', file])
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toContain('no path specified')
+  })
+})
