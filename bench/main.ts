@@ -2,6 +2,7 @@
 import { argon2 } from './argon2.ts'
 import { auditProgram } from './audit.ts'
 import { exitOnSignals } from './cleanup.ts'
+import { clientProgram } from './client.ts'
 import { cryptoProgram } from './crypto.ts'
 import { type Program, UsageError } from './program.ts'
 import { sandboxProgram } from './sandbox.ts'
@@ -11,6 +12,7 @@ import { storeProgram } from './store.ts'
 
 const PROGRAMS: Readonly<Record<string, Program>> = {
   serve,
+  client: clientProgram,
   crypto: cryptoProgram,
   store: storeProgram,
   audit: auditProgram,

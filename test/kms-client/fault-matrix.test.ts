@@ -241,6 +241,8 @@ const SILENT: Readonly<Record<Column, typeof ANSWERED>> = {
   'one of three': { ...RETRY, timeoutMs: 10_000, attemptTimeoutMs: 700 },
 }
 const NOT_REPEATED_MS = 700
+/** For a call that begins with a handshake. */
+const HANDSHAKE_MS = 4_000
 
 function optionsOf(column: Column, row: Row, isSilent: boolean): typeof ANSWERED {
   if (!isSilent) return ANSWERED
@@ -384,7 +386,8 @@ describe.each(Object.entries(NO_CONNECTION))('%s', (_, { open, one, silence }) =
   async function endsAt(endpoints: readonly string[], cas: readonly string[]) {
     const column = endpoints.length === 1 ? 'the only server, always' : 'one of three'
     const found = Object.entries(EVERY_CALL).map(async ([name, { kind, run }]) => {
-      const options = optionsOf(column, ROWS[kind], silence ?? false)
+      const { timeoutMs, ...rest } = optionsOf(column, ROWS[kind], silence ?? false)
+      const options = { ...rest, timeoutMs: Math.max(timeoutMs, HANDSHAKE_MS) }
       await using client = new KesClient({ endpoint: endpoints, ca: cas, ...options })
       const ends: string[] = []
       for (const _ of endpoints) ends.push(await endOf(run(client, limitsOf(options))))

@@ -5,18 +5,13 @@
  */
 import { decodeApiError } from '../api-error.ts'
 import { KesClientError, KesConnectionError, KesProtocolError, KesTimeoutError } from '../errors.ts'
-import {
-  brokenConnection,
-  type HttpChannel,
-  type HttpReply,
-  type HttpRequest,
-  UnsentError,
-} from './channel.ts'
+import { type HttpChannel, type HttpReply, type HttpRequest, UnsentError } from './channel.ts'
 import type { ClientTls } from './client-tls.ts'
 import { describeConnectionProblem } from './connection-problem.ts'
 import type { Endpoint } from './endpoint.ts'
 import { Http1Channel } from './http1-channel.ts'
 import { Http2Channel } from './http2-channel.ts'
+import { BodyTooLargeError, readBody, readChunks } from './read-body.ts'
 import { type HttpProtocol, TlsConnector } from './tls-connector.ts'
 import type { TransportReply, TransportRequest, TransportStream } from './transport.ts'
 
@@ -178,18 +173,15 @@ export class EndpointTransport {
   }
 
   async #readBody(reply: HttpReply, bytesMax = REPLY_BYTES_MAX): Promise<Buffer> {
-    const chunks: Buffer[] = []
-    let bytes = 0
-    for await (const chunk of readChunks(reply)) {
-      bytes += chunk.length
-      if (bytes > bytesMax) throw this.#protocolError(`the server's reply has over ${bytesMax} bytes`)
-      chunks.push(chunk)
-    }
+    const body = await readBody(reply, bytesMax).catch((error: unknown) => {
+      if (!(error instanceof BodyTooLargeError)) throw error
+      throw this.#protocolError(`the server's reply has over ${bytesMax} bytes`)
+    })
     const expected = headerOf(reply, 'content-length')
-    if (expected !== undefined && Number(expected) !== bytes) {
-      throw this.#protocolError(`the server's reply has ${bytes} bytes instead of ${expected}`)
+    if (expected !== undefined && Number(expected) !== body.length) {
+      throw this.#protocolError(`the server's reply has ${body.length} bytes instead of ${expected}`)
     }
-    return Buffer.concat(chunks, bytes)
+    return body
   }
 
   async *#chunksOf(reply: HttpReply, exchange: Exchange): AsyncGenerator<Buffer> {
@@ -265,12 +257,6 @@ async function untilAborted<T>(value: Promise<T> | T, signal: AbortSignal): Prom
   } finally {
     signal.removeEventListener('abort', onAbort)
   }
-}
-
-/** @throws if the body was broken off. */
-async function* readChunks(reply: HttpReply): AsyncGenerator<Buffer> {
-  yield* reply.body as AsyncIterable<Buffer>
-  if (!reply.isComplete()) throw brokenConnection()
 }
 
 function isTimeout(signal: AbortSignal): boolean {

@@ -50,8 +50,8 @@ type Attempt<Reply> = (transport: EndpointTransport, request: TransportRequest) 
 
 const LOOK_TIMEOUT_MS = 2_000
 const DELAY_GROWTH = 3
-/** A server may ask for more. Then the caller is told, who may have something better to do. */
-const PAUSE_MAX_MS = 30_000
+/** If a server asks for more, the caller is told, who may have something better to do than to wait. */
+const RETRY_AFTER_MAX_MS = 30_000
 
 export class FailoverTransport implements Transport {
   readonly #members: readonly Member[]
@@ -129,7 +129,7 @@ export class FailoverTransport implements Transport {
       const pauseMs = this.#pauseAfter(round, course)
       if (round === this.#options.retries || course.givenUp.size === this.#members.length)
         throw course.error()
-      if (pauseMs >= Math.min(course.remainingMs(), PAUSE_MAX_MS)) throw course.error()
+      if (pauseMs >= course.remainingMs() || course.retryAfterMs > RETRY_AFTER_MAX_MS) throw course.error()
       await this.#pause(pauseMs, request.signal)
     }
   }

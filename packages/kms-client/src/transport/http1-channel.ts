@@ -3,7 +3,7 @@ import type { ClientRequest } from 'node:http'
 import { Agent, request as openRequest } from 'node:https'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
-import { type HttpChannel, type HttpReply, type HttpRequest, UnsentError } from './channel.ts'
+import { abortWith, type HttpChannel, type HttpReply, type HttpRequest, UnsentError } from './channel.ts'
 import type { TlsConnector } from './tls-connector.ts'
 
 const CONNECTIONS_MAX = 32
@@ -21,6 +21,7 @@ export class Http1Channel implements HttpChannel {
 
   async exchange(request: HttpRequest, signal: AbortSignal): Promise<HttpReply> {
     await this.#connector.prepare()
+    signal.throwIfAborted()
     const { host, port } = this.#connector.endpoint
     return await new Promise((resolve, reject) => {
       const exchange = openRequest({
@@ -33,10 +34,11 @@ export class Http1Channel implements HttpChannel {
           ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
           ...(request.method === 'GET' ? {} : { 'content-length': Buffer.byteLength(request.body ?? '') }),
         },
-        signal,
       })
+      abortWith(exchange, signal, () => exchange.destroy())
       exchange.on('error', (error) => reject(this.#explain(exchange, error)))
       exchange.once('response', (reply) => {
+        reply.on('error', () => {}) // Whoever reads the body hears of it, too.
         resolve({
           status: reply.statusCode ?? 0,
           headers: reply.headers,

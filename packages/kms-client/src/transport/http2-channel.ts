@@ -2,6 +2,7 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import {
+  abortWith,
   brokenConnection,
   type HttpChannel,
   type HttpReply,
@@ -33,6 +34,7 @@ export class Http2Channel implements HttpChannel {
   }
 
   exchange(request: HttpRequest, signal: AbortSignal): Promise<HttpReply> {
+    signal.throwIfAborted()
     return new Promise((resolve, reject) => {
       const stream = this.#open(request, signal)
       const onFailure = (error?: Error): void => {
@@ -68,8 +70,12 @@ export class Http2Channel implements HttpChannel {
           ? {}
           : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(request.body) }),
       },
-      { endStream: request.body === undefined, signal },
+      { endStream: request.body === undefined },
     )
+    abortWith(stream, signal, () => {
+      stream.close(constants.NGHTTP2_CANCEL)
+      stream.destroy() // It would wait for the body to be read.
+    })
     if (this.#streams++ === 0) this.#session.ref()
     stream.once('close', () => {
       if (--this.#streams === 0) this.#session.unref()
