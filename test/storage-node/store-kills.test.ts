@@ -7,7 +7,7 @@ import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FileObjectStore, fsck } from '@latchkey/storage-node'
 import { expect, test } from 'vitest'
-import { BUCKET, KEYS, NONE, readBack } from './stored-values.ts'
+import { BUCKET, follow, nothingStored, verify } from './stored-values.ts'
 
 /** More with `STORE_KILLS=5000`. */
 const KILLS = Number(process.env.STORE_KILLS ?? 100)
@@ -18,18 +18,6 @@ const RUN_MS_MAX = 250
 /** After so many kills, the files are checked against the index, too. */
 const KILLS_PER_FSCK = 10
 const TIMEOUT_MS = 60_000 + KILLS * 3000
-
-/** What a key may hold: what was answered last, or what was begun after that. */
-type Expected = Map<string, Set<string>>
-
-function follow(expected: Expected, output: string): void {
-  // The last line may be torn: the kill came while it was written, so nothing was begun or answered by it.
-  for (const line of output.split('\n').slice(0, -1)) {
-    const [word = '', key = '', value = ''] = line.split(' ')
-    if (word === 'begin') expected.get(key)?.add(value)
-    if (word === 'done') expected.set(key, new Set([value]))
-  }
-}
 
 async function runAndKill(folder: string, seed: number): Promise<string> {
   const writer: ChildProcessByStdio<null, Readable, Readable> = spawn(
@@ -63,7 +51,7 @@ test(`of ${KILLS} kills none loses what was answered, or leaves half of anything
   timeout: TIMEOUT_MS,
 }, async () => {
   const folder = mkdtempSync(join(PARENT, 'latchkey-kills-'))
-  const expected: Expected = new Map(KEYS.map((key) => [key, new Set([NONE])]))
+  const expected = nothingStored()
   let answered = 0
   try {
     for (let kill = 1; kill <= KILLS; kill++) {
@@ -73,13 +61,7 @@ test(`of ${KILLS} kills none loses what was answered, or leaves half of anything
       const store = await FileObjectStore.open(folder)
       try {
         expect(readdirSync(join(folder, 'incoming'))).toEqual([])
-        const listed = new Set(store.list(BUCKET, { max: 1000 }).items.map(({ key }) => key))
-        for (const key of KEYS) {
-          const value = await readBack(store, key)
-          expect([...(expected.get(key) ?? [])]).toContain(value)
-          expect(listed.has(key)).toBe(value !== NONE)
-          expected.set(key, new Set([value]))
-        }
+        await verify(store, expected)
         for (const upload of store.uploads(BUCKET, { max: 1000 }).items) await store.abortUpload(upload)
       } finally {
         await store[Symbol.asyncDispose]()

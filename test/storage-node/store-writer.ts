@@ -2,16 +2,19 @@
  * Changes an object store until it is killed, and says of each change before it begins and once it was answered, a
  * line each: `begin KEY VALUE`, `done KEY VALUE`. A value is a number that content is made from; `none` for no object.
  *
- *     node store-writer.ts FOLDER SEED
+ *     node store-writer.ts FOLDER SEED [CHANGES]
+ *
+ * With a number of changes, it makes so many, one after the other, says `failed KEY ERROR` of those that the disk
+ * refuses, and ends.
  */
 import { writeSync } from 'node:fs'
-import { FileObjectStore, type ObjectProperties } from '@latchkey/storage-node'
+import { FileObjectStore, type ObjectProperties, StorageError } from '@latchkey/storage-node'
 import { BUCKET, contentOf, KEYS, KMS, NONE, partsOf, readBack, writeEncrypted } from './stored-values.ts'
 
 /** One change of a key at a time; of different keys, as many as there are writers. */
 const WRITERS = 8
 
-const [, , folder = '', seed = '0'] = process.argv
+const [, , folder = '', seed = '0', changes] = process.argv
 let state = Number(seed)
 
 /** The same numbers for the same seed, so that a failure can be repeated. */
@@ -68,12 +71,39 @@ async function* one(content: Uint8Array): AsyncGenerator<Uint8Array> {
   yield content
 }
 
-const store = await FileObjectStore.open(folder)
-if (store.buckets().length === 0) await store.createBucket(BUCKET)
-say('ready')
-await Promise.all(
-  Array.from({ length: WRITERS }, async (_, writer) => {
-    const own = KEYS.filter((_, index) => index % WRITERS === writer)
-    for (;;) await change(store, own[random(own.length)] ?? '')
-  }),
-)
+/** What the store says of the disk, and what the system does; everything else is a defect. */
+function isOfTheDisk(error: unknown): error is Error {
+  return error instanceof StorageError || (error instanceof Error && 'code' in error)
+}
+
+async function changeInTurn(store: FileObjectStore, count: number): Promise<void> {
+  for (let number = 0; number < count; number++) {
+    const key = KEYS[number % 3] ?? ''
+    try {
+      await change(store, key)
+    } catch (error) {
+      if (!isOfTheDisk(error)) throw error
+      say(`failed ${key} ${error.name}`)
+    }
+  }
+}
+
+async function changeUntilKilled(store: FileObjectStore): Promise<void> {
+  await Promise.all(
+    Array.from({ length: WRITERS }, async (_, writer) => {
+      const own = KEYS.filter((_, index) => index % WRITERS === writer)
+      for (;;) await change(store, own[random(own.length)] ?? '')
+    }),
+  )
+}
+
+try {
+  await using store = await FileObjectStore.open(folder)
+  if (store.buckets().length === 0) await store.createBucket(BUCKET)
+  say('ready')
+  if (changes === undefined) await changeUntilKilled(store)
+  else await changeInTurn(store, Number(changes))
+} catch (error) {
+  if (changes === undefined || !isOfTheDisk(error)) throw error
+  say(`failed start ${error.name}`)
+}

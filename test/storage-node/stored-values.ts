@@ -68,3 +68,33 @@ export async function readBack(store: FileObjectStore, key: string): Promise<str
     throw error
   }
 }
+
+/** What a key may hold: what was answered last, or what was begun after that. */
+export type Expected = Map<string, Set<string>>
+
+export function nothingStored(): Expected {
+  return new Map(KEYS.map((key) => [key, new Set([NONE])]))
+}
+
+/** Takes in what `store-writer.ts` has said. */
+export function follow(expected: Expected, output: string): void {
+  // The last line may be torn: the kill came while it was written, so nothing was begun or answered by it.
+  for (const line of output.split('\n').slice(0, -1)) {
+    const [word = '', key = '', value = ''] = line.split(' ')
+    if (word === 'begin') expected.get(key)?.add(value)
+    if (word === 'done') expected.set(key, new Set([value]))
+  }
+}
+
+/** Sees that every object is whole and one of those it may be, and listed if it is there; takes note of which. */
+export async function verify(store: FileObjectStore, expected: Expected): Promise<void> {
+  const listed = new Set(store.list(BUCKET, { max: 1000 }).items.map(({ key }) => key))
+  for (const key of KEYS) {
+    const value = await readBack(store, key)
+    const possible = [...(expected.get(key) ?? [])]
+    if (!possible.includes(value))
+      throw new Error(`${key} is ${value}, and should be ${possible.join(' or ')}`)
+    if (listed.has(key) !== (value !== NONE)) throw new Error(`${key} is ${value}, and the listing differs`)
+    expected.set(key, new Set([value]))
+  }
+}
