@@ -4,6 +4,7 @@ import { auditProgram } from './audit.ts'
 import { exitOnSignals } from './cleanup.ts'
 import { clientProgram } from './client.ts'
 import { cryptoProgram } from './crypto.ts'
+import { objectsProgram } from './objects.ts'
 import { type Program, UsageError } from './program.ts'
 import { sandboxProgram } from './sandbox.ts'
 import { serve } from './serve.ts'
@@ -19,6 +20,7 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
   argon2,
   soak: soakProgram,
   sandbox: sandboxProgram,
+  objects: objectsProgram,
 }
 
 function list(): string {
