@@ -13,6 +13,7 @@ import { loadConfigFile } from '../../packages/kes-server/src/config/load-config
 import { type Core, openCore } from '../../packages/kes-server/src/core.ts'
 import { KesError } from '../../packages/kes-server/src/errors.ts'
 import { JournalVerifier } from '../../packages/kes-server/src/journal/verify.ts'
+import { Broadcast } from '../../packages/kes-server/src/log/broadcast.ts'
 import { createLogger, ErrorLog } from '../../packages/kes-server/src/log/error-log.ts'
 import { Metrics } from '../../packages/kes-server/src/metrics/metrics.ts'
 import { parseKeyName } from '../../packages/kes-server/src/names.ts'
@@ -65,7 +66,11 @@ interface Outcome {
 }
 
 async function runWithFault(shim: FaultShim, at: number, how: Fault): Promise<Outcome> {
-  using installation = await Installation.make({ audit: { stdout: 'off' }, under: realpathSync(tmpdir()) })
+  using installation = await Installation.make({
+    workers: 1,
+    audit: { stdout: 'off' },
+    under: realpathSync(tmpdir()),
+  })
   const { env, count } = shim.plan({ folder: installation.folder, at, how })
   /** States that each key may be in: one after a 200, two after an error. */
   const possible = new Map<string, Set<State>>()
@@ -117,7 +122,8 @@ async function assertKept(
 ): Promise<void> {
   const notices: string[] = []
   const metrics = new Metrics()
-  const errorLog = new ErrorLog(createLogger({ write: (line) => notices.push(line) }), 0, () => undefined)
+  const logger = createLogger({ write: (line) => notices.push(line) })
+  const errorLog = new ErrorLog(logger, 0, new Broadcast(() => undefined))
   const { config } = loadConfigFile(installation.configFile, { env: {} })
   const core = await openCore({ config, hub: new SingleProcess(metrics), metrics, errorLog })
   try {

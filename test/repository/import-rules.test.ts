@@ -121,8 +121,8 @@ test('SQLite is known to the store alone', () => {
   expect(shown(wrong)).toEqual([])
 })
 
-test('the keys that open a store are known to the seal, the key ring, backups and those who open it', () => {
-  const allowed = ['seal', 'keyring', 'backup', 'open-store.ts']
+test('the keys that open a store are known to the seal, the key ring, backups and the processes that share it', () => {
+  const allowed = ['seal', 'keyring', 'backup', 'open-store.ts', 'core.ts', 'workers']
   const wrong = server.filter(
     ({ from, to }) =>
       to.startsWith(join(SERVER, 'seal')) &&

@@ -37,6 +37,8 @@ export interface TestServerOptions {
     Partial<Record<ApiPath, { readonly skipAuth?: boolean; readonly timeoutMs?: number }>>
   >
   readonly log?: Partial<LogConfig>
+  /** Default: one process. More of them need a key store on disk. */
+  readonly workers?: number
   readonly keys?: readonly string[]
   /** Default: `reserved`, as the config file has it. */
   readonly erasedNames?: 'reserved' | 'free'
@@ -213,6 +215,7 @@ function configOf(options: TestServerOptions, adminIdentity: string, tls: Server
   return {
     version: 'v1',
     address: { host: '127.0.0.1', port: 0 },
+    workers: options.workers,
     adminIdentity,
     adminIsDisabled: !/^[0-9a-f]{64}$/.test(adminIdentity),
     tls,

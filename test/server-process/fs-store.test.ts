@@ -79,6 +79,8 @@ describe('the program is swapped, and nothing else', () => {
       'keys.latchkey.db.journal.pub',
       'keys.latchkey.db.key',
       'keys.latchkey.db.lock',
+      'keys.latchkey.db.reserve',
+      'keys.latchkey.db.uses',
       'keys.latchkey.new',
     ])
     for (const name of beside) expect(statSync(join(installation.folder, name)).mode & 0o077).toBe(0)

@@ -29,6 +29,8 @@ export interface InstallationOptions {
   /** As in the config file, such as `1s`. */
   readonly timeouts?: Readonly<Record<string, string>>
   readonly keys?: readonly string[]
+  /** Default: the server's own, one for each core. */
+  readonly workers?: number
   /** As in the config file, such as `7d`. */
   readonly waitingPeriod?: string
   /** `log.audit`, as in the config file. */
@@ -142,11 +144,12 @@ function configText(
   { storeFile, keyFile, auditFile, folder, admin }: Installation,
   options: InstallationOptions,
 ): string {
-  const { policies = {}, timeouts = {}, keys = [], waitingPeriod = '0s', audit } = options
+  const { policies = {}, timeouts = {}, keys = [], workers, waitingPeriod = '0s', audit } = options
   return `${JSON.stringify(
     {
       version: 'v1',
       address: '127.0.0.1:0',
+      workers, // Left out if undefined.
       admin: { identity: admin.identity },
       tls: { key: join(folder, 'server.key'), cert: join(folder, 'server.crt') },
       api: Object.fromEntries(Object.entries(timeouts).map(([path, timeout]) => [path, { timeout }])),

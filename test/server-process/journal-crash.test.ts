@@ -54,7 +54,8 @@ test('after SIGKILL at any moment every key is as its last entry says, and the j
     const changing = [0, 1, 2, 3].map((worker) =>
       changeKeys(server, `k${kill}_${worker}`).catch(() => undefined),
     )
-    setTimeout(() => server.kill('SIGKILL'), 100 + Math.random() * 150)
+    await expect.poll(() => server.auditLog().length).toBeGreaterThan(0)
+    setTimeout(() => server.kill('SIGKILL'), Math.random() * 150)
     expect(await server.ended).toEqual({ code: null, signal: 'SIGKILL' })
     server.closeConnections()
     await Promise.all(changing)

@@ -43,8 +43,9 @@ async function openRequests(server: ServerProcess) {
   return {
     http1,
     http2,
-    async finish() {
-      await http1.write('}')
+    /** @param behind - sent over HTTP/1.1 right after the body. */
+    async finish(behind: string) {
+      await http1.write(`}${behind}`)
       await http2.write(frame(FrameType.data, END_STREAM, 1, Buffer.from('}')))
     },
   }
@@ -126,8 +127,7 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('at %s', (signal) => {
     await http2.until(() => http2.frames.some(({ type }) => type === FrameType.goAway))
     await expect(server.connect()).rejects.toThrow('ECONNREFUSED')
     await http2.write(request(3, requestFields('GET', '/version')))
-    await finish()
-    await http1.write('GET /version HTTP/1.1\r\nHost: kes\r\n\r\n')
+    await finish('GET /version HTTP/1.1\r\nHost: kes\r\n\r\n')
 
     expect(await server.ended).toEqual({ code: 0, signal: null })
     expect(http1.text).toMatch(/"plaintext":"[^"]{44}"/)

@@ -45,7 +45,7 @@ const put = (server: ServerProcess, path: string, protocol: Protocol, body: obje
 
 describe.each(PROTOCOLS)('over %s', (protocol) => {
   test('the memory of the server holds no copy of an imported key after its erasure', async () => {
-    using installation = await Installation.make()
+    using installation = await Installation.make({ workers: 1 })
     await using server = await installation.start()
     await put(server, 'import/planted', protocol, body)
     for (let uses = 0; uses < 3; uses += 1) {
@@ -62,7 +62,7 @@ describe.each(PROTOCOLS)('over %s', (protocol) => {
   })
 
   test('an import whose body comes in pieces leaves no more', async () => {
-    using installation = await Installation.make()
+    using installation = await Installation.make({ workers: 1 })
     await using server = await installation.start()
     // 30 kB behind the key: more than one piece of either protocol.
     await put(server, 'import/planted', protocol, body.replace('}', `,"padding":"${'x'.repeat(60_000)}"}`))
@@ -74,7 +74,7 @@ describe.each(PROTOCOLS)('over %s', (protocol) => {
 })
 
 test('no heap snapshot of the server holds the key, neither while it lives nor after its erasure', async () => {
-  using installation = await Installation.make()
+  using installation = await Installation.make({ workers: 1 })
   await using server = await installation.start(undefined, {
     env: { NODE_OPTIONS: `--heapsnapshot-signal=SIGUSR2 --diagnostic-dir=${installation.folder}` },
   })
@@ -111,7 +111,7 @@ function isWhole(file: string | undefined): boolean {
 }
 
 test('no file of the store holds the key or a run of its sealed record after the erasure, at any offset', async () => {
-  using installation = await Installation.make()
+  using installation = await Installation.make({ workers: 1 })
   await using server = await installation.start()
   await put(server, 'import/planted', 'h2', body)
   for (const change of ['disable', 'enable', 'disable']) await put(server, `${change}/planted`, 'h2')

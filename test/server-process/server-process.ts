@@ -194,14 +194,22 @@ export class ServerProcess implements AsyncDisposable {
     return connected(connectTcp(this.port, '127.0.0.1'), 'connect')
   }
 
-  /** Bytes of memory that the process holds now. */
+  /** Of its worker processes, if it has some. */
+  workers(): number[] {
+    const text = readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8')
+    return text.split(' ').filter(Boolean).map(Number)
+  }
+
+  /** Bytes of memory that the processes of the server hold now. */
   memory(): number {
-    const text = readFileSync(`/proc/${this.pid}/status`, 'utf8')
-    return Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1]) * 1024
+    const kibibytes = [this.pid, ...this.workers()].map((pid) =>
+      Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]),
+    )
+    return kibibytes.reduce((sum, each) => sum + each) * 1024
   }
 
   fileDescriptors(): number {
-    return readdirSync(`/proc/${this.pid}/fd`).length
+    return [this.pid, ...this.workers()].reduce((sum, pid) => sum + readdirSync(`/proc/${pid}/fd`).length, 0)
   }
 
   /** The events of the audit log so far. */

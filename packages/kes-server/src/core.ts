@@ -11,12 +11,14 @@ import { KeyExistsError, KeyNameReservedError } from './errors.ts'
 import type { ApiOverride, Services } from './http/routes.ts'
 import { type Clocks, DeletionClock } from './keyring/deletion-clock.ts'
 import { KeyRing } from './keyring/key-ring.ts'
-import { onlyHolder, SealAdmin } from './keyring/seal-admin.ts'
+import type { LastUses } from './keyring/last-uses.ts'
+import { onlyHolder, type RootHolders, SealAdmin } from './keyring/seal-admin.ts'
 import type { ErrorLog } from './log/error-log.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import { type OpenStore, openStore, reservePathOf } from './open-store.ts'
 import { PolicySet } from './policy/policy.ts'
 import { SavedUses } from './saved-uses.ts'
+import type { Seal } from './seal/seal.ts'
 import { asStartError } from './store/open-errors.ts'
 import { VERSION } from './version.ts'
 import type { Hub } from './workers/hub.ts'
@@ -31,10 +33,16 @@ export interface CoreOptions {
   readonly errorLog: ErrorLog
   /** By which scheduled deletions become due. Default: the system's. */
   readonly clocks?: Clocks | undefined
+  /** Whom a new root key is told. Default: this process alone. */
+  readonly holdersOf?: (seal: Seal) => RootHolders
 }
 
 export interface Core {
   readonly services: Services
+  readonly seal: Seal
+  readonly lastUses: LastUses
+  /** Of the store's file. */
+  readonly storePath: string
   /** As the banner names the store. */
   readonly storeLabel: string
   /** Undefined without an audit file. */
@@ -45,14 +53,15 @@ export interface Core {
 /**
  * @throws StoreOpenError, SealOpenError, UnsupportedStoreError, AuditOpenError, with nothing left open.
  */
-export async function openCore({ config, hub, metrics, errorLog, clocks }: CoreOptions): Promise<Core> {
+export async function openCore(options: CoreOptions): Promise<Core> {
+  const { config, hub, metrics, errorLog, clocks, holdersOf = onlyHolder } = options
   let reserves: Reserves | undefined
   const opened = openStore(config.keystore, () => reserves?.store?.spend() === true)
   for (const warning of opened.warnings) errorLog.warn(warning)
   const clock = new DeletionClock(opened.store, opened.seal, clocks)
   const uses = new SavedUses(opened.store.path, opened.seal.storeId, errorLog)
-  const options = { ...config.keysOptions, deletionClock: clock, lastUses: uses.lastUses }
-  const ring = new KeyRing(opened.store, opened.seal, opened.journal, options)
+  const keysOptions = { ...config.keysOptions, deletionClock: clock, lastUses: uses.lastUses }
+  const ring = new KeyRing(opened.store, opened.seal, opened.journal, keysOptions)
   const purge = purger(opened, errorLog)
   const onErased = () => hub.barrier().then(purge)
   const deletions = new DueDeletions({ ring, clock, errorLog, onErased })
@@ -69,8 +78,8 @@ export async function openCore({ config, hub, metrics, errorLog, clocks }: CoreO
     throw asStartError(opened.store.path, error)
   }
   deletions.start()
-  uses.start(ring)
-  const sealAdmin = new SealAdmin({ ...opened, holders: onlyHolder(opened.seal) })
+  uses.start(ring, () => hub.gatherUses())
+  const sealAdmin = new SealAdmin({ ...opened, holders: holdersOf(opened.seal) })
   const backups = new BackupDesk(opened.store, opened.journal)
   const rotation = new RotationJob(sealAdmin, errorLog)
   rotation.start()
@@ -91,6 +100,9 @@ export async function openCore({ config, hub, metrics, errorLog, clocks }: CoreO
       hub,
       version: VERSION,
     },
+    seal: opened.seal,
+    lastUses: uses.lastUses,
+    storePath: opened.store.path,
     storeLabel: opened.label,
     auditWriter,
     async close() {
@@ -131,7 +143,7 @@ async function openAuditWriter(
   })
 }
 
-function overridesOf({ api }: Pick<Config, 'api'>): ReadonlyMap<string, ApiOverride> {
+export function overridesOf({ api }: Pick<Config, 'api'>): ReadonlyMap<string, ApiOverride> {
   return new Map(
     [...api].map(([path, { skipAuth, timeoutMs }]) => [path, { skipAuth, timeoutMs: timeoutMs ?? 0 }]),
   )

@@ -26,8 +26,13 @@ export class SavedUses {
     for (const warning of warnings) errorLog.warn(warning)
   }
 
-  start(ring: KeyRing): void {
-    this.#timer = setInterval(() => this.#save(ring), SAVE_INTERVAL_MS).unref()
+  /** @param gather - lets the ring know of the uses in other processes. */
+  start(ring: KeyRing, gather: () => Promise<void>): void {
+    const save = async () => {
+      await gather()
+      this.#save(ring)
+    }
+    this.#timer = setInterval(save, SAVE_INTERVAL_MS).unref()
   }
 
   /** Before the store is closed. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { Broadcast } from '../log/broadcast.ts'
 import { createLogger } from '../log/error-log.ts'
 import { type AuditEvent, formatDuration } from './audit-event.ts'
 import { AuditLog } from './audit-log.ts'
@@ -20,7 +21,7 @@ function newLog(isPrinted: boolean) {
   const lines: string[] = []
   const streamed: string[] = []
   const logger = createLogger({ write: (line) => lines.push(line) })
-  const log = new AuditLog(logger, { isPrinted, onSent: () => undefined })
+  const log = new AuditLog(logger, { isPrinted, stream: new Broadcast(() => undefined) })
   const listen = () => {
     const reader = { write: (line: string) => streamed.push(line), writableLength: 0, destroy() {}, on() {} }
     log.stream.add(reader as never)

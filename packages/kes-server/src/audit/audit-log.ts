@@ -5,7 +5,7 @@
  * an event is on the disk before its reply goes out, and shown elsewhere only then.
  */
 import type { Logger } from 'pino'
-import { Broadcast, type LogStream } from '../log/broadcast.ts'
+import type { LogStream } from '../log/broadcast.ts'
 import { type AuditEvent, formatDuration } from './audit-event.ts'
 import type { HeldReplies } from './held-replies.ts'
 import { eventFields } from './lines.ts'
@@ -23,7 +23,7 @@ export interface AuditLogOptions {
   readonly isPrinted: boolean
   /** Undefined without a file. */
   readonly file?: HeldReplies | undefined
-  readonly onSent: () => void
+  readonly stream: LogStream
 }
 
 export class AuditLog {
@@ -32,11 +32,11 @@ export class AuditLog {
   readonly #isPrinted: boolean
   readonly #file: HeldReplies | undefined
 
-  constructor(logger: Logger, { isPrinted, file, onSent }: AuditLogOptions) {
+  constructor(logger: Logger, { isPrinted, file, stream }: AuditLogOptions) {
     this.#logger = logger
     this.#isPrinted = isPrinted
     this.#file = file
-    this.stream = new Broadcast(onSent)
+    this.stream = stream
   }
 
   /** Whether anybody would see an event: if not, it need not be made. */
@@ -47,6 +47,11 @@ export class AuditLog {
   /** False while an event could not be written to the file. */
   get isAccepting(): boolean {
     return this.#file?.isAccepting !== false
+  }
+
+  /** Resolves when every reply that waits for its event now has gone out. */
+  released(): Promise<void> {
+    return this.#file?.released() ?? Promise.resolve()
   }
 
   /** Lets the reply go as soon as its event is where it must be: at once without a file. */

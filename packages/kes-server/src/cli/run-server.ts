@@ -1,6 +1,6 @@
 /** `kes server`: from options to a running server, and from a signal to a clean end. */
 import { generateKeyPairSync } from 'node:crypto'
-import { networkInterfaces } from 'node:os'
+import { availableParallelism, networkInterfaces } from 'node:os'
 import { ApiKey, makeCertificate } from '@latchkey/kms-client'
 import { type Address, parseAddress } from '../config/address.ts'
 import { devConfig } from '../config/dev-config.ts'
@@ -26,6 +26,8 @@ const NO_RELOAD = 'SIGHUP is ignored: restart the server to read its configurati
 export interface ConfigOptions {
   /** `ip:port`; wins over the config's. */
   readonly addr?: string | undefined
+  /** How many processes serve; wins over the config's. */
+  readonly workers?: number | undefined
   /** Treat the config's warnings as errors. */
   readonly strict?: boolean
 }
@@ -41,11 +43,13 @@ export interface ConfigOptions {
 export function runConfiguredServer(
   file: string,
   describe: (server: KesServer) => string = banner,
-  { addr, strict = false }: ConfigOptions = {},
+  { addr, workers, strict = false }: ConfigOptions = {},
 ): Promise<number> {
   const { config, warnings } = loadConfigFile(file, { strict })
   for (const warning of warnings) process.stderr.write(`${formatProblem(file, warning)}\n`)
-  return run(addr === undefined ? config : { ...config, address: parseAddress(addr) }, describe)
+  const address = addr === undefined ? config.address : parseAddress(addr)
+  const fitting = config.keystore.type === 'sqlite' ? availableParallelism() : 1
+  return run({ ...config, address, workers: workers ?? config.workers ?? fitting }, describe)
 }
 
 /**
@@ -75,12 +79,13 @@ async function run(config: ServerConfig, describe: (server: KesServer) => string
     errorOutput: errorOutput.destination,
   })
   if (coreDumpProblem !== undefined) server.warn(coreDumpProblem)
+  const isStopped = untilStopped(server) // Who has read that it is up may send a signal at once.
   process.stdout.write(describe(server))
   const watch = setInterval(
     watchForDrops(server, { audit: auditOutput, error: errorOutput }),
     DROPS_INTERVAL_MS,
   )
-  await untilStopped(server)
+  await isStopped
   clearInterval(watch)
   auditOutput.flush()
   errorOutput.flush()

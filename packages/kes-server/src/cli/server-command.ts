@@ -1,6 +1,7 @@
 /** `kes server`: runs a key server. */
 import { Option } from 'commander'
 import { ConfigError, placesOf } from '../config/problem.ts'
+import { WORKERS_MAX } from '../config/read-config.ts'
 import type { KesCommand } from './command.ts'
 import type { Io } from './io.ts'
 import { explainListening } from './listen-error.ts'
@@ -11,6 +12,7 @@ interface ServerFlags {
   readonly config?: string
   readonly dev?: boolean
   readonly strict?: boolean
+  readonly workers?: number
   readonly key?: string
   readonly cert?: string
   readonly auth?: string
@@ -24,13 +26,19 @@ const DEPRECATED: Readonly<Record<'key' | 'cert' | 'auth', string>> = {
 }
 
 export function addServerCommand(program: KesCommand, io: Io): void {
-  const command = program
+  const command: KesCommand = program
     .command('server')
     .description('Start a key server')
     .usage('[options]')
     .option('--addr <ip:port>', "Listen on this address (default: the config's, or 0.0.0.0:7373)")
     .option('--config <path>', 'Read the configuration from this file')
     .option('--dev', 'Start a server for development: in memory, on 127.0.0.1:7373, with a new API key')
+    .addOption(
+      new Option(
+        '--workers <n>',
+        "Serve with this many processes (default: the config's, or one for each core)",
+      ).argParser((text) => parseWorkers(command, text)),
+    )
     .option('--strict', 'Refuse to start if the config file has anything to warn of')
     .addHelpText(
       'after',
@@ -52,14 +60,23 @@ Examples:
   })
 }
 
-async function run({ addr, config, dev = false, strict = false }: ServerFlags): Promise<number> {
+function parseWorkers(command: KesCommand, text: string): number {
+  const count = Number(text)
+  if (/^[0-9]+$/.test(text) && count >= 1 && count <= WORKERS_MAX) return count
+  throw command.usageError(
+    `invalid argument "${text}" for "--workers" flag: it is a number from 1 to ${WORKERS_MAX}`,
+  )
+}
+
+async function run({ addr, config, dev = false, strict = false, workers }: ServerFlags): Promise<number> {
   if (dev && config !== undefined) throw new CliError("'--config' flag is not supported in development mode")
+  if (dev && (workers ?? 1) > 1) throw new CliError("'--workers' flag is not supported in development mode")
   // Loaded here: the other commands need neither the HTTP server nor the store.
   const { runConfiguredServer, runDevServer } = await import('./run-server.ts')
   try {
     return dev
       ? await runDevServer(addr)
-      : await runConfiguredServer(config ?? '', undefined, { addr, strict })
+      : await runConfiguredServer(config ?? '', undefined, { addr, strict, workers })
   } catch (error) {
     if (error instanceof ConfigError) throw new CliError(error.message, placesOf(error))
     throw explainListening(error, '--addr')

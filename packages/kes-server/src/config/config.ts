@@ -9,6 +9,8 @@ import type { Secret } from './secret.ts'
 export interface Config {
   readonly version: 'v1'
   readonly address: Address
+  /** How many processes serve. Undefined: as many as fit the machine, where the server is one of its own. */
+  readonly workers: number | undefined
   /** 64 lower-case hex digits, or any other text, which disables the admin. */
   readonly adminIdentity: string
   readonly adminIsDisabled: boolean

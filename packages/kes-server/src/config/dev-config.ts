@@ -14,6 +14,7 @@ export function devConfig(adminIdentity: Identity, address: Address = DEV_ADDRES
   return {
     version: 'v1',
     address,
+    workers: 1,
     adminIdentity,
     adminIsDisabled: false,
     api: new Map(),

@@ -82,6 +82,7 @@ const PREDEFINED_KEYS: Shape = [{ name: 'value' }]
 const FILE: Shape = {
   version: 'value',
   address: 'value',
+  workers: 'value',
   admin: { identity: 'value' },
   tls: {
     ...TLS_FILES,

@@ -9,6 +9,8 @@ import { readKeystore } from './keystore-config.ts'
 import { readLog } from './log-config.ts'
 import type { Section } from './section.ts'
 
+export const WORKERS_MAX = 256
+
 /** `undefined` only if the report has an error. */
 export function readConfig(file: Section): Config | undefined {
   checkVersion(file)
@@ -21,8 +23,9 @@ export function readConfig(file: Section): Config | undefined {
   const keys = readKeys(file)
   const keystore = readKeystore(file.section('keystore'))
   const address = readAddress(file)
+  const workers = file.integer('workers', 1, WORKERS_MAX)
   if (keystore === undefined) return undefined
-  return { version: 'v1', address, ...admin, tls, api, policies, cache, log, ...keys, keystore }
+  return { version: 'v1', address, workers, ...admin, tls, api, policies, cache, log, ...keys, keystore }
 }
 
 function checkVersion(file: Section): void {

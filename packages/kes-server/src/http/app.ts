@@ -40,12 +40,9 @@ export interface AppOptions {
 
 export interface App {
   readonly listener: Listener
-  /** Requests that have begun and not yet been answered. */
-  readonly pendingRequests: () => number
-  /** New requests are answered 503 from now on. */
-  readonly refuseRequests: () => void
-  /** Ends what would never end by itself. */
-  readonly closeStreams: () => void
+  /** Refuses new requests and connections, waits for the requests that run, and closes what is open then. */
+  readonly stop: () => Promise<void>
+  /** Of an app that has served nobody. */
   readonly close: () => void
 }
 
@@ -78,6 +75,12 @@ const NO_HEADERS: IncomingHttpHeaders = Object.freeze({})
 /** For requests that no API answers, such as those of a path that does not exist. */
 const UNROUTED_TIMEOUT_MS = 15_000
 
+/** A connection of HTTP/1.1 that has more requests waiting behind one of its own is not read. */
+const WAITING_REQUESTS_MAX = 16
+
+/** How long running requests get at a stop. */
+export const STOP_TIMEOUT_MS = 10_000
+
 /** Routes by their path, for requests that fastify does not know: a wrong method, or a missing slash. */
 const API_BY_PATH = new Map(APIS.map((api) => [api.path, api]))
 
@@ -100,6 +103,11 @@ export async function createApp({
     errorLog.error(`a watch of keys was cut: ${error instanceof Error ? error.message : String(error)}`),
   )
   services.hub.onChange(() => watch.wake())
+  /**
+   * What a connection of HTTP/1.1 has sent behind a request that is not answered in its turn. It is begun one after the
+   * other, as its replies go out, so that no client has more than one such request under way.
+   */
+  const waitingBehind = new WeakMap<object, (() => void)[]>()
   let isRefusing = false
   let listener: Listener | undefined
 
@@ -223,6 +231,12 @@ export async function createApp({
   /** The synchronous turn: state, cryptography and reply, with nothing in between. */
   function answer(exchange: Exchange, api: Api, body: Buffer | undefined): void {
     if (exchange.isReplied) return
+    const waiting = waitingBehind.get(exchange.raw.socket)
+    if (waiting !== undefined) {
+      waiting.push(() => answer(exchange, api, body))
+      if (waiting.length === WAITING_REQUESTS_MAX) exchange.raw.socket.pause()
+      return
+    }
     exchange.isUrgent = api.change === 'restricts'
     try {
       // What can't be audited is not done; refusing only its reply would be too late.
@@ -250,11 +264,33 @@ export async function createApp({
   }
 
   function awaitReply(exchange: Exchange, result: Promise<Reply>): void {
+    const { raw } = exchange
+    if (!(raw instanceof Http2Request)) waitingBehind.set(raw.socket, [])
     result
       .then((reply) => {
         if (!exchange.isReplied) succeed(exchange, reply)
       })
       .catch((error) => refuse(exchange, error))
+      .finally(() => {
+        if (!(raw instanceof Http2Request)) answerNext(raw.socket)
+      })
+  }
+
+  /** Requests of HTTP/1.1 that came behind one whose answer took a while, until the next of that kind. */
+  function answerNext(socket: Socket): void {
+    const waiting = waitingBehind.get(socket) ?? []
+    waitingBehind.delete(socket)
+    if (socket.destroyed) return
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      next()
+      if (waitingBehind.has(socket)) {
+        waitingBehind.set(socket, waiting)
+        return
+      }
+    }
+    if (!socket.isPaused()) return
+    if (socket.writableNeedDrain) socket.once('drain', () => socket.resume())
+    else socket.resume()
   }
 
   function succeed(exchange: Exchange, result: Reply): void {
@@ -334,6 +370,10 @@ export async function createApp({
     const begin = () => {
       const { reply, raw } = exchange
       if (reply.raw.destroyed) return
+      if (isRefusing) {
+        closeExchange(exchange)
+        return
+      }
       reply.hijack()
       reply.raw.writeHead(200, { 'content-type': 'application/x-ndjson' })
       if (!(raw instanceof Http2Request)) {
@@ -345,6 +385,7 @@ export async function createApp({
     source
       .open()
       .then(() => {
+        if (isRefusing) throw new ShuttingDownError()
         if (!exchange.reply.raw.destroyed) settle(exchange, 200, opened.audit, begin)
       })
       .catch((error) => refuse(exchange, error))
@@ -419,16 +460,19 @@ export async function createApp({
   }
 
   if (listener === undefined) throw new Error('fastify made no server')
+  const running: Listener = listener
   return {
-    listener,
-    pendingRequests: () => exchanges.count,
-    refuseRequests() {
+    listener: running,
+    async stop() {
       isRefusing = true
-    },
-    closeStreams() {
       watch.close()
       auditLog.stream.close()
       errorLog.stream.close()
+      running.stopAccepting()
+      await until(() => exchanges.count === 0, STOP_TIMEOUT_MS)
+      await auditLog.released()
+      running.destroyConnections()
+      exchanges.close()
     },
     close() {
       exchanges.close()
@@ -479,4 +523,11 @@ function letGo(raw: IncomingMessage | Http2Request): void {
 function closeExchange({ raw }: Exchange): void {
   if (raw instanceof Http2Request) raw.stream.destroy()
   else raw.socket.destroy()
+}
+
+async function until(isReached: () => boolean, timeoutMs: number): Promise<void> {
+  const deadlineMs = performance.now() + timeoutMs
+  while (!isReached() && performance.now() < deadlineMs) {
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
 }

@@ -203,8 +203,9 @@ export const APIS: readonly Api[] = [
   }),
   get({
     path: '/v1/key/describe/',
-    run({ ring }, { argument }) {
+    async run({ ring, hub }, { argument }) {
       const name = parseKeyName(argument)
+      await hub.gatherUses()
       return json(`secret key '${name}' described`, describeKey(ring, name))
     },
   }),
@@ -245,9 +246,10 @@ export const APIS: readonly Api[] = [
   get({
     path: '/v1/key/list/',
     policyArgument: withoutContinuation,
-    run({ ring }, { argument, query }) {
+    async run({ ring, hub }, { argument, query }) {
       const listing = parseListArgument(argument)
       const hasDetails = parseFlag(query, 'details')
+      if (hasDetails) await hub.gatherUses()
       return json('secret keys listed', hasDetails ? listKeyDetails(ring, listing) : listKeys(ring, listing))
     },
   }),

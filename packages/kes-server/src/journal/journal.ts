@@ -4,6 +4,7 @@
  * An entry is appended inside the transaction of the change that it records, so both are there or neither. Entries are
  * chained by hash and signed one by one; the store keeps their bytes.
  */
+import assert from 'node:assert/strict'
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { RecordDamagedError } from '../errors.ts'
 import type { KeyName } from '../names.ts'
@@ -51,14 +52,14 @@ export class Journal {
   readonly publicKey: KeyObject
   readonly storeId: Uint8Array
   readonly #store: JournalStore
-  readonly #privateKey: KeyObject
+  readonly #privateKey: KeyObject | undefined
 
-  /** @param privateKey - Ed25519. */
-  constructor(store: JournalStore, storeId: Uint8Array, privateKey: KeyObject) {
+  /** @param key - Ed25519, private. With a public one, entries can be read and checked, and none can be appended. */
+  constructor(store: JournalStore, storeId: Uint8Array, key: KeyObject) {
     this.#store = store
     this.storeId = storeId
-    this.#privateKey = privateKey
-    this.publicKey = createPublicKey(privateKey)
+    this.#privateKey = key.type === 'private' ? key : undefined
+    this.publicKey = key.type === 'private' ? createPublicKey(key) : key
   }
 
   /**
@@ -66,6 +67,7 @@ export class Journal {
    * it does not keep a key from being disabled; verification names it.
    */
   append(facts: EntryFacts): RecordedEntry {
+    assert(this.#privateKey, 'only the process that writes appends to the journal')
     const { number, hash } = this.head()
     const entry: Entry = { ...facts, storeId: this.storeId, number: number + 1, previous: hash }
     const signed = signEntry(this.#privateKey, entry)
@@ -77,6 +79,18 @@ export class Journal {
   head(): JournalHead {
     const last = this.#store.lastEntry()
     return last === undefined ? BEFORE_FIRST : { number: last.number, hash: hashOf(last.entry) }
+  }
+
+  /**
+   * The names of keys that were changed since the entry of this number, and the number of the last entry now.
+   *
+   * @returns undefined if there were more than `limit` changes, or the journal has lost entries.
+   */
+  changesSince(number: number, limit: number): { names: string[]; last: number } | undefined {
+    const found = this.#store.namesOfEntries(number, limit + 1)
+    const last = found.at(-1)?.number ?? number
+    if (found.length > limit || last - number !== found.length) return undefined
+    return { names: found.map(({ name }) => name), last }
   }
 
   /** The last entry about a key of this name; undefined if there is none, or what is there can't be read. */

@@ -186,6 +186,7 @@ test('a journal chains to what it finds, so that a damaged last entry keeps no k
     journalKey: refuse,
     insertJournalKey: refuse,
     readEntries: refuse,
+    namesOfEntries: refuse,
     readEntriesOf: refuse,
     readEntriesBefore: refuse,
     lastEntryOf: () => rows.at(-1),

@@ -95,7 +95,14 @@ interface CachedKey extends ExternalKey {
   wasUsed: boolean
   /** The start of the turn in which it was used last: milliseconds since 1970. */
   usedMs: number
+  /** Of the row that the key was unsealed from. */
+  readonly mac: Uint8Array
+  /** The store's counter of foreign changes when that row was last seen. */
+  seenAt: number
 }
+
+/** If more keys were changed elsewhere since the last look, all are dropped. */
+const CHANGES_MAX = 1000
 
 /** What became of the keys that a pattern names. */
 export interface ChangedKeys {
@@ -142,7 +149,10 @@ export class KeyRing {
   /** Due by their rows, which can't be trusted. Each is reported once. */
   readonly #refusedDeletions = new Set<KeyName>()
   readonly #cache = new Map<KeyName, CachedKey>()
+  /** The store's counter of foreign changes at the last look. */
   #seenChanges: number
+  /** Number of the journal's last entry that was taken note of. */
+  #seenEntry: number
   #hasLookedThisTurn = false
   /** When this turn began, for all uses in it. */
   #turnMs = 0
@@ -158,6 +168,7 @@ export class KeyRing {
     this.#deletionClock = options.deletionClock ?? new DeletionClock(store, seal)
     this.#lastUses = options.lastUses ?? new LastUses()
     this.#seenChanges = store.foreignChanges()
+    this.#seenEntry = journal.head().number
   }
 
   /**
@@ -167,9 +178,9 @@ export class KeyRing {
    *   {@link RecordDamagedError} (502)
    */
   use(name: KeyName): ExternalKey {
-    this.#forgetIfChanged()
+    if (!this.#hasLookedThisTurn) this.lookForChanges()
     const cached = this.#cache.get(name)
-    if (cached !== undefined) {
+    if (cached !== undefined && this.#isCurrent(name, cached)) {
       cached.wasUsed = true
       cached.usedMs = this.#turnMs
       return cached
@@ -186,6 +197,8 @@ export class KeyRing {
         keyId: idOf(row),
         wasUsed: true,
         usedMs: this.#turnMs,
+        mac: row.mac,
+        seenAt: this.#seenChanges,
       }
       this.#cache.set(name, key)
       return key
@@ -524,10 +537,12 @@ export class KeyRing {
 
   /** As {@link names}, with what is known of each key. */
   descriptions(prefix: string, after: string | undefined, limit: number): (KeyDescription | DamagedKey)[] {
-    return this.#store.rows(prefix, after, limit).map((row) => {
-      if ('damaged' in row) return { name: row.damaged, state: 'damaged' }
-      return this.#isTrusted(row) ? this.#describe(row) : { name: row.name, state: 'damaged' }
-    })
+    return this.#store.consistently(() =>
+      this.#store.rows(prefix, after, limit).map((row) => {
+        if ('damaged' in row) return { name: row.damaged, state: 'damaged' }
+        return this.#isTrusted(row) ? this.#describe(row) : { name: row.name, state: 'damaged' }
+      }),
+    )
   }
 
   #describe(row: KeyRow): KeyDescription {
@@ -592,28 +607,55 @@ export class KeyRing {
   }
 
   /**
-   * Notices what another process has committed. Once in a turn of the event loop is enough, however many uses
-   * the turn has: whoever changes a key answers only after every process has begun a later turn, so that a use
-   * in this one came before the answer. Changes by this process need no notice: they forget at once.
+   * Takes note of what another process has committed: keys that its entries in the journal name are dropped at once,
+   * every other one is compared with its row before its next use, because a row may also have been edited by hand.
+   *
+   * Once in a turn of the event loop is enough, however many uses the turn has: whoever changes a key answers only
+   * after every process has begun a later turn, so that a use in this one came before the answer. Changes by this
+   * process need no notice: they forget at once.
    */
-  #forgetIfChanged(): void {
+  lookForChanges(): void {
+    const foreignChanges = this.#store.foreignChanges()
+    if (foreignChanges !== this.#seenChanges) this.#forgetChanged(foreignChanges)
     if (this.#hasLookedThisTurn) return
-    const changes = this.#store.foreignChanges()
-    if (changes !== this.#seenChanges) {
-      this.forgetAll()
-      this.#seenChanges = changes
-    }
     this.#hasLookedThisTurn = true
     this.#turnMs = Date.now()
     setImmediate(this.#endTurn)
   }
 
+  /** Should it fail, the next look begins where this one did. */
+  #forgetChanged(foreignChanges: number): void {
+    const changes = this.#journal.changesSince(this.#seenEntry, CHANGES_MAX)
+    const before = this.#cache.size
+    if (changes === undefined) this.forgetAll()
+    else for (const name of changes.names) this.#forget(name as KeyName)
+    if (this.#cache.size < before) collectSoon() // One of them may have been erased.
+    this.#seenEntry = changes?.last ?? this.#journal.head().number
+    this.#seenChanges = foreignChanges
+  }
+
+  /** Whether the row is still the one that the key was unsealed from; if not, the key is dropped. */
+  #isCurrent(name: KeyName, key: CachedKey): boolean {
+    if (key.seenAt === this.#seenChanges) return true
+    const mac = this.#store.readMac(name)
+    if (mac === undefined || Buffer.compare(mac, key.mac) !== 0) {
+      this.#forget(name)
+      return false
+    }
+    key.seenAt = this.#seenChanges
+    return true
+  }
+
   #readTrusted(name: KeyName): KeyRow {
-    const row = this.#store.read(name)
-    if (row === undefined) throw new KeyNotFoundError()
-    if (!this.#seal.isAuthentic(row)) throw damaged(name, 'was changed by hand')
-    if (!this.#journal.agreesWith(row)) throw damaged(name, 'is not as its last entry in the journal left it')
-    return row
+    return this.#store.consistently(() => {
+      const row = this.#store.read(name)
+      if (row === undefined) throw new KeyNotFoundError()
+      if (!this.#seal.isAuthentic(row)) throw damaged(name, 'was changed by hand')
+      if (!this.#journal.agreesWith(row)) {
+        throw damaged(name, 'is not as its last entry in the journal left it')
+      }
+      return row
+    })
   }
 
   #isTrusted(row: KeyRow): boolean {

@@ -28,15 +28,21 @@ export type KeyUse = readonly [keyId: KeyId, usedMs: number]
 
 export class LastUses {
   readonly #uses = new Map<KeyId, number>()
+  /** Keys that were erased: another process may tell of a use only now. */
+  readonly #forgotten = new Set<KeyId>()
   #isChanged = false
 
   /** Of uses of one key the last one counts, whatever the order in which they are told. */
   add(uses: Iterable<KeyUse>): void {
     for (const [keyId, usedMs] of uses) {
-      if (usedMs <= (this.#uses.get(keyId) ?? 0)) continue
+      if (usedMs <= (this.#uses.get(keyId) ?? 0) || this.#forgotten.has(keyId)) continue
       this.#uses.set(keyId, usedMs)
       this.#isChanged = true
     }
+  }
+
+  all(): KeyUse[] {
+    return [...this.#uses]
   }
 
   of(keyId: KeyId): number | undefined {
@@ -45,6 +51,7 @@ export class LastUses {
 
   /** For a key that was erased. */
   forget(keyId: KeyId): void {
+    this.#forgotten.add(keyId)
     if (this.#uses.delete(keyId)) this.#isChanged = true
   }
 

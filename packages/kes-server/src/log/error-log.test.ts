@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { Broadcast } from './broadcast.ts'
 import { createLogger, ErrorLog, LogLevel } from './error-log.ts'
 
 const request = { method: 'POST', path: '/v1/key/encrypt/my-key', ip: '127.0.0.1', identity: 'ab12' }
@@ -6,7 +7,11 @@ const request = { method: 'POST', path: '/v1/key/encrypt/my-key', ip: '127.0.0.1
 function newLog(level: number) {
   const lines: string[] = []
   const streamed: string[] = []
-  const log = new ErrorLog(createLogger({ write: (line) => lines.push(line) }), level, () => undefined)
+  const log = new ErrorLog(
+    createLogger({ write: (line) => lines.push(line) }),
+    level,
+    new Broadcast(() => undefined),
+  )
   const reader = { write: (line: string) => streamed.push(line), writableLength: 0, destroy() {}, on() {} }
   log.stream.add(reader as never)
   return { log, lines, streamed }

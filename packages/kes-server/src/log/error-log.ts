@@ -4,7 +4,7 @@
  */
 import type { DestinationStream, Logger } from 'pino'
 import pino from 'pino'
-import { Broadcast, type LogStream } from './broadcast.ts'
+import type { LogStream } from './broadcast.ts'
 
 /** Levels as the config has them: slog's numbers, with room between. */
 export const LogLevel = { debug: -4, info: 0, warn: 4, error: 8 } as const
@@ -37,10 +37,10 @@ export class ErrorLog {
   readonly #level: number
 
   /** @param level - events below it are dropped, on stderr and in the stream alike. */
-  constructor(logger: Logger, level: number, onSent: () => void) {
+  constructor(logger: Logger, level: number, stream: LogStream) {
     this.#logger = logger
     this.#level = level
-    this.stream = new Broadcast(onSent)
+    this.stream = stream
   }
 
   error(message: string, request?: LoggedRequest): void {

@@ -48,8 +48,17 @@ const HELP = {
   stack: 'The number of bytes of stack memory in use.',
 } as const
 
+/** The text of what several requests at a time were told. */
+const texts = new WeakMap<Usage, string>()
+
 /** Prometheus's text format, version 0.0.4. */
 export function metricsText(usage: Usage): string {
+  const text = texts.get(usage) ?? textOf(usage)
+  texts.set(usage, text)
+  return text
+}
+
+function textOf(usage: Usage): string {
   const lines: string[] = []
   for (const family of familiesOf(usage)) {
     lines.push(`# HELP ${family.name} ${family.help}`, `# TYPE ${family.name} ${family.kind}`)

@@ -71,6 +71,39 @@ export class Metrics {
   }
 }
 
+/** What several processes have counted and hold together. */
+export function sumOf(usages: readonly Usage[]): Usage {
+  const byStatus = new Map<number, number>()
+  for (const usage of usages)
+    for (const [status, count] of usage.byStatus) byStatus.set(status, (byStatus.get(status) ?? 0) + count)
+  const sum = (read: (usage: Usage) => number) => usages.reduce((total, usage) => total + read(usage), 0)
+  const kernels = usages.flatMap(({ kernel }) => kernel ?? [])
+  return {
+    upTimeSeconds: Math.max(...usages.map(({ upTimeSeconds }) => upTimeSeconds)),
+    byStatus,
+    buckets: Array.from({ length: TIME_BUCKETS_SECONDS.length + 1 }, (_, index) =>
+      sum(({ buckets }) => buckets[index] ?? 0),
+    ),
+    secondsSum: sum(({ secondsSum }) => secondsSum),
+    active: sum(({ active }) => active),
+    errorEvents: sum(({ errorEvents }) => errorEvents),
+    auditEvents: sum(({ auditEvents }) => auditEvents),
+    heapBytes: sum(({ heapBytes }) => heapBytes),
+    kernel:
+      kernels.length === 0
+        ? undefined
+        : {
+            threads: kernels.reduce((total, { threads }) => total + threads, 0),
+            stackBytes: kernels.reduce((total, { stackBytes }) => total + stackBytes, 0),
+          },
+  }
+}
+
+/** What a process has counted, once it is no more: it holds nothing. */
+export function countsOf(usage: Usage): Usage {
+  return { ...usage, upTimeSeconds: 0, active: 0, heapBytes: 0, kernel: undefined }
+}
+
 /** What Linux says of this process; undefined where there is no `/proc`. */
 function kernelUsage(): Usage['kernel'] {
   let status: string

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -257,5 +257,26 @@ test('an erased name is authentic after a restart and with nothing changed', () 
     const erased = store.readErased(facts.name)
     expect(erased && seal.isAuthenticErased(erased)).toBe(true)
     expect(erased && seal.isAuthenticErased({ ...erased, erasedBy: 'x' })).toBe(false)
+  })
+})
+
+test('a process that only reads unseals keys and tells rows, and can not open the key of the journal', () => {
+  withStore((store) => {
+    const seal = Seal.create(store, keyFile())
+    const row = rowOf(seal, 'invoices')
+    const { privateKey } = generateKeyPairSync('ed25519')
+    const sealedKey = seal.sealJournalKey(1, privateKey)
+    const reading = Seal.forReading(seal.storeId, 'sealed')
+    expect(reading.isAuthentic(row)).toBe(false)
+    const keys = seal.exportReadingKeys(1)
+    reading.learnToRead(keys)
+    for (const bytes of [keys.sealing, keys.fileMac, keys.rowMac]) expect(bytes).toEqual(Buffer.alloc(32))
+    expect(reading.unsealKey(row)).toEqual(seal.unsealKey(row))
+    expect(reading.isAuthentic(row)).toBe(true)
+    expect(reading.isAuthentic({ ...row, state: 'disabled' })).toBe(false)
+    expect(() => reading.unsealJournalKey(1, sealedKey)).toThrow('only the process that writes')
+    expect(() => reading.sealJournalKey(1, privateKey)).toThrow('only the process that writes')
+    reading.forget(1)
+    expect(reading.isAuthentic(row)).toBe(false)
   })
 })

@@ -4,7 +4,7 @@
  * While the root key changes there are two of them, and each row says by its number under which it is sealed.
  */
 import assert from 'node:assert/strict'
-import { createHmac, type KeyObject, randomBytes } from 'node:crypto'
+import { createHmac, createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 import { now } from '../encoding/timestamp.ts'
 import { RecordDamagedError } from '../errors.ts'
 import type { ErasedName, KeyRow, StoredRunningTime } from '../store/key-store.ts'
@@ -52,7 +52,16 @@ interface Subkeys {
   readonly sealing: KeyObject
   readonly fileMac: KeyObject
   readonly rowMac: KeyObject
-  readonly journal: KeyObject
+  /** Undefined in a process that does not write. */
+  readonly journal: KeyObject | undefined
+}
+
+/** The keys of one root key that reading takes: 32 bytes each, which whoever gets them wipes. */
+export interface ReadingKeys {
+  readonly generation: number
+  readonly sealing: Buffer
+  readonly fileMac: Buffer
+  readonly rowMac: Buffer
 }
 
 const FIRST_GENERATION = 1
@@ -70,6 +79,22 @@ export class Seal {
     this.#storeId = storeId
     this.#recordForm = recordForm
     this.ownSlot = ownSlot
+  }
+
+  /** The seal of a store that another process has opened; it begins without keys, see {@link Seal.learnToRead}. */
+  static forReading(storeId: Uint8Array, recordForm: RecordForm): Seal {
+    return new Seal(storeId, recordForm)
+  }
+
+  /** For a process that only reads the store: with these it can't sign for the journal. */
+  exportReadingKeys(generation: number): ReadingKeys {
+    const { sealing, fileMac, rowMac } = this.#keysOf(generation)
+    return { generation, sealing: sealing.export(), fileMac: fileMac.export(), rowMac: rowMac.export() }
+  }
+
+  /** The numbers of the root keys whose rows can be unsealed. */
+  get generations(): number[] {
+    return [...this.#subkeys.keys()]
   }
 
   /** Whether the store has a root key. Only a store that has none may get one, by {@link Seal.create}. */
@@ -171,6 +196,18 @@ export class Seal {
     })
   }
 
+  /** As {@link Seal.learn}, in a process that only reads the store. The bytes are wiped. */
+  learnToRead(keys: ReadingKeys): void {
+    const { generation, sealing, fileMac, rowMac } = keys
+    this.#subkeys.set(generation, {
+      sealing: createSecretKey(sealing),
+      fileMac: createSecretKey(fileMac),
+      rowMac: createSecretKey(rowMac),
+      journal: undefined,
+    })
+    wipeReadingKeys(keys)
+  }
+
   /** No row is sealed under this root key any more. */
   forget(generation: number): void {
     this.#subkeys.delete(generation)
@@ -270,12 +307,12 @@ export class Seal {
 
   /** @param privateKey - Ed25519. */
   sealJournalKey(generation: number, privateKey: KeyObject): Uint8Array {
-    return sealJournalKey(this.#keysOf(generation).journal, this.#storeId, privateKey)
+    return sealJournalKey(this.#journalKeyOf(generation), this.#storeId, privateKey)
   }
 
   /** @throws {@link SealDamagedError} if it was sealed for another store, or a bit changed. */
   unsealJournalKey(generation: number, sealed: Uint8Array): KeyObject {
-    return unsealJournalKey(this.#keysOf(generation).journal, this.#storeId, sealed)
+    return unsealJournalKey(this.#journalKeyOf(generation), this.#storeId, sealed)
   }
 
   /** Drops the derived keys; the seal can't be used afterwards. */
@@ -287,6 +324,12 @@ export class Seal {
   #find(generation: number): Subkeys | undefined {
     assert(!this.#isDestroyed, 'the seal is used after it was destroyed')
     return this.#subkeys.get(generation)
+  }
+
+  #journalKeyOf(generation: number): KeyObject {
+    const { journal } = this.#keysOf(generation)
+    assert(journal, 'only the process that writes has the key of the journal')
+    return journal
   }
 
   #keysOf(generation: number): Subkeys {
@@ -307,6 +350,10 @@ export function checkOf(rootKey: RootKey, storeId: Uint8Array, createdAt: string
   return createHmac('sha256', rootKey.subkey('latchkey/store-check/v1'))
     .update(frame('latchkey store v1', storeId, createdAt))
     .digest()
+}
+
+export function wipeReadingKeys({ sealing, fileMac, rowMac }: ReadingKeys): void {
+  for (const bytes of [sealing, fileMac, rowMac]) bytes.fill(0)
 }
 
 /** Whoever held the secret has no more use for it. */

@@ -54,6 +54,25 @@ export function openConnection(path: string, busyTimeoutMs: number): Connection 
   }
 }
 
+/**
+ * A connection beside that of the process that writes, in a process that only reads: it can neither change a row nor
+ * move the log into the file.
+ *
+ * @throws {@link StoreOpenError}
+ */
+export function openReadingConnection(path: string, busyTimeoutMs: number): Omit<Connection, 'warnings'> {
+  let db: Database.Database | undefined
+  try {
+    db = new Database(path, { readonly: true, fileMustExist: true, timeout: busyTimeoutMs })
+    assertKnownSchema(db, path)
+    for (const setting of SETTINGS) applySetting(db, path, setting)
+    return { db, statements: prepareStatements(db) }
+  } catch (error) {
+    if (db?.open) db.close()
+    throw asOpenError(path, error)
+  }
+}
+
 /** Looks through a connection that can't write: the last ordinary one would move the log into the file at its end. */
 function assertOurs(path: string): void {
   if (statSync(path).size === 0) return
@@ -66,21 +85,24 @@ function assertOurs(path: string): void {
 }
 
 function configure(db: Database.Database, path: string): void {
-  const assertSetting = (pragma: string, found: unknown, isRight: boolean) => {
-    if (isRight) return
-    throw new StoreOpenError(path, `the store '${path}' can not be opened: SQLite keeps ${pragma} = ${found}`)
-  }
-
   db.pragma(`page_size = ${PAGE_BYTES_MIN}`) // Has an effect on a new file only.
-  for (const [pragma, value, readBack] of SETTINGS) {
-    db.pragma(`${pragma} = ${value}`)
-    const found = db.pragma(pragma, { simple: true })
-    assertSetting(pragma, found, found === readBack)
-  }
+  for (const setting of SETTINGS) applySetting(db, path, setting)
   const mode = db.pragma('journal_mode = WAL', { simple: true })
-  assertSetting('journal_mode', mode, mode === (path === IN_MEMORY ? 'memory' : 'wal'))
+  assertSetting(path, 'journal_mode', mode, mode === (path === IN_MEMORY ? 'memory' : 'wal'))
   const pageBytes = db.pragma('page_size', { simple: true })
-  assertSetting('page_size', pageBytes, Number(pageBytes) >= PAGE_BYTES_MIN)
+  assertSetting(path, 'page_size', pageBytes, Number(pageBytes) >= PAGE_BYTES_MIN)
+}
+
+function applySetting(db: Database.Database, path: string, setting: (typeof SETTINGS)[number]): void {
+  const [pragma, value, readBack] = setting
+  db.pragma(`${pragma} = ${value}`)
+  const found = db.pragma(pragma, { simple: true })
+  assertSetting(path, pragma, found, found === readBack)
+}
+
+function assertSetting(path: string, pragma: string, found: unknown, isRight: boolean): void {
+  if (isRight) return
+  throw new StoreOpenError(path, `the store '${path}' can not be opened: SQLite keeps ${pragma} = ${found}`)
 }
 
 /**

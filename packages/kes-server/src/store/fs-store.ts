@@ -12,8 +12,7 @@ import type { KeyName } from '../names.ts'
 import { KeyFolder } from './key-folder.ts'
 import type { ErasedName, KeyRow } from './key-store.ts'
 import { KEY_FILE_MARK_BYTES, type RecordForm } from './seal-store.ts'
-import { SqliteStore, type SqliteStoreOptions } from './sqlite-store.ts'
-import type { StoreLock } from './store-lock.ts'
+import { SqliteStore, type SqliteStoreOptions, type StoreParts } from './sqlite-store.ts'
 
 export class FsStore extends SqliteStore {
   override readonly recordForm: RecordForm = 'kes'
@@ -23,8 +22,8 @@ export class FsStore extends SqliteStore {
   readonly #erased = new Set<KeyName>()
   #depth = 0
 
-  private constructor(folder: KeyFolder, path: string, lock: StoreLock, options: SqliteStoreOptions) {
-    super(path, lock, options)
+  private constructor(folder: KeyFolder, path: string, parts: StoreParts, options: SqliteStoreOptions) {
+    super(path, parts, options)
     this.folder = folder
   }
 
@@ -38,7 +37,8 @@ export class FsStore extends SqliteStore {
   static openFolder(folderPath: string, databasePath: string, options: SqliteStoreOptions = {}): FsStore {
     return SqliteStore.openLocked(
       databasePath,
-      (path, lock) => new FsStore(KeyFolder.open(folderPath), path, lock, options),
+      options,
+      (path, parts) => new FsStore(KeyFolder.open(folderPath), path, parts, options),
     )
   }
 

@@ -46,6 +46,8 @@ export interface JournalStore {
   lastEntry(): StoredEntry | undefined
   /** In the order of their numbers. */
   readEntries(after: number, limit: number): StoredEntry[]
+  /** As {@link JournalStore.readEntries}, without what they say. */
+  namesOfEntries(after: number, limit: number): Pick<StoredEntry, 'number' | 'name'>[]
   lastEntryOf(name: KeyName): StoredEntry | undefined
   /** As {@link JournalStore.readEntries}, of one name; erased keys of that name included. */
   readEntriesOf(name: KeyName, after: number, limit: number): StoredEntry[]

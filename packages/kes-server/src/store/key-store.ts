@@ -90,6 +90,8 @@ export interface KeyStore extends JournalStore, BackupLog {
    *   `sealed` and `mac` never cause it, so that a key with damaged sealed bytes can still be disabled.
    */
   read(name: KeyName): KeyRow | undefined
+  /** The MAC of the row, by which a row is known that was read before; undefined if there is none. */
+  readMac(name: KeyName): Uint8Array | undefined
   /** @throws {@link RecordDamagedError} (502) */
   readErased(name: KeyName): ErasedName | undefined
 
@@ -166,6 +168,11 @@ export interface KeyStore extends JournalStore, BackupLog {
    * that is kept for it.
    */
   lockingTransaction<T>(body: () => T, action?: StoreAction): T
+  /**
+   * Runs `body`, whose reads all see the store as it is at one moment, whatever another process commits meanwhile. Not
+   * needed for a read of one row.
+   */
+  consistently<T>(body: () => T): T
   /**
    * Changes whenever another connection, usually in another process, has committed; this store's own commits leave
    * it as it is. Ask outside a transaction.

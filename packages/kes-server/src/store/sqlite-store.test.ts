@@ -423,3 +423,55 @@ describe('a failing disk', () => {
     expect(() => store.status()).toThrow(expect.objectContaining({ status: 502 }))
   })
 })
+
+describe('a store that is opened beside the process that writes', () => {
+  let beside: SqliteStore
+  beforeEach(() => {
+    beside = SqliteStore.openBeside(store.path, process.pid)
+  })
+  afterEach(() => beside.close())
+
+  test('reads what was committed, at once, and notices that something was', () => {
+    const before = beside.foreignChanges()
+    const row = keyRow('a')
+    store.insert(row)
+    expect(beside.foreignChanges()).not.toBe(before)
+    expect(beside.read(name('a'))).toEqual(row)
+    expect(beside.readMac(name('a'))).toEqual(row.mac)
+    expect(beside.readMac(name('b'))).toBeUndefined()
+  })
+
+  test('refuses every write', () => {
+    store.insert(keyRow('a'))
+    expect(() => beside.insert(keyRow('b'))).toThrow(StoreError)
+    expect(() => beside.replace(keyRow('a', { revision: 2 }), 1)).toThrow(StoreError)
+    expect(() => beside.erase(name('a'), undefined)).toThrow(StoreError)
+    expect(store.names('', undefined, 10)).toEqual(['a'])
+  })
+
+  test('does not move the log into the file, not even at its end', () => {
+    store.insert(keyRow('a'))
+    const log = readFileSync(`${path}-wal`)
+    SqliteStore.openBeside(store.path, process.pid).close()
+    expect(readFileSync(`${path}-wal`)).toEqual(log)
+  })
+
+  test('sees one moment in all reads that belong together', () => {
+    store.insert(keyRow('a'))
+    const seen = beside.consistently(() => {
+      const first = beside.count()
+      store.insert(keyRow('b'))
+      return [first, beside.count()]
+    })
+    expect([...seen, beside.count()]).toEqual([1, 1, 2])
+  })
+
+  test('is at peace with the erasing of keys', async () => {
+    const row = keyRow('a')
+    store.insert(row)
+    beside.read(name('a'))
+    store.transaction(() => store.erase(name('a'), tombstone(row)))
+    await store.finishErasure(name('a'))
+    expect(beside.read(name('a'))).toBeUndefined()
+  })
+})

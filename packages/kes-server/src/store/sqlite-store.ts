@@ -14,7 +14,7 @@ import {
 } from '../errors.ts'
 import type { KeyName } from '../names.ts'
 import { ColumnError, Columns } from './columns.ts'
-import { type Connection, IN_MEMORY, openConnection } from './connection.ts'
+import { type Connection, IN_MEMORY, openConnection, openReadingConnection } from './connection.ts'
 import { Erasures } from './erasures.ts'
 import {
   type BackupRow,
@@ -79,6 +79,14 @@ export interface SqliteStoreOptions {
   readonly spendReserve?: () => boolean
 }
 
+/** What a store is made of. */
+export interface StoreParts {
+  readonly lock: StoreLock | undefined
+  readonly connection: Pick<Connection, 'db' | 'statements'>
+  readonly files: StoreFiles | undefined
+  readonly warnings: readonly string[]
+}
+
 /** Follows every name that begins with the same prefix. */
 const LAST = '\u{10ffff}'
 
@@ -96,22 +104,23 @@ export class SqliteStore implements KeyStore, SealChanges {
   readonly #erasures: Erasures
   readonly #eraseTimeoutMs: number
   readonly #spendReserve: () => boolean
+  readonly #isWriter: boolean
   #depth = 0
 
-  protected constructor(path: string, lock: StoreLock | undefined, options: SqliteStoreOptions) {
-    const { busyTimeoutMs = BUSY_TIMEOUT_MS, eraseTimeoutMs = ERASE_TIMEOUT_MS } = options
+  protected constructor(path: string, parts: StoreParts, options: SqliteStoreOptions) {
+    const { lock, connection, files, warnings } = parts
     this.#spendReserve = options.spendReserve ?? (() => false)
+    this.#isWriter = !connection.db.readonly
     this.path = path
     this.#lock = lock
     this.#inode = lock && statSync(path).ino
-    const permissions = lock ? permissionWarnings(path) : []
-    const connection = openConnection(path, busyTimeoutMs)
     this.#db = connection.db
     this.#statements = connection.statements
-    this.#files = lock && openFiles(path, connection)
-    this.#erasures = new Erasures(this.#db, this.#files, busyTimeoutMs, this.#spendReserve)
-    this.#eraseTimeoutMs = eraseTimeoutMs
-    this.warnings = [...permissions, ...connection.warnings]
+    this.#files = files
+    const busyTimeoutMs = options.busyTimeoutMs ?? BUSY_TIMEOUT_MS
+    this.#erasures = new Erasures(this.#db, files, busyTimeoutMs, this.#spendReserve)
+    this.#eraseTimeoutMs = options.eraseTimeoutMs ?? ERASE_TIMEOUT_MS
+    this.warnings = warnings
   }
 
   /**
@@ -121,16 +130,41 @@ export class SqliteStore implements KeyStore, SealChanges {
    * @throws {@link StoreOpenError} with one line for the operator; an existing store is unchanged then.
    */
   static open(path: string, options: SqliteStoreOptions = {}): SqliteStore {
-    return SqliteStore.openLocked(path, (real, lock) => new SqliteStore(real, lock, options))
+    return SqliteStore.openLocked(path, options, (real, parts) => new SqliteStore(real, parts, options))
   }
 
   /** @param make - its path has no symbolic links, and is that of an existing file. */
-  protected static openLocked<Store>(path: string, make: (path: string, lock: StoreLock) => Store): Store {
+  protected static openLocked<Store>(
+    path: string,
+    options: SqliteStoreOptions,
+    make: (path: string, parts: StoreParts) => Store,
+  ): Store {
     const real = resolveStorePath(path)
     const lock = StoreLock.acquire(real)
     try {
       createPrivateFile(real)
-      return make(real, lock)
+      const permissions = permissionWarnings(real)
+      const connection = openConnection(real, options.busyTimeoutMs ?? BUSY_TIMEOUT_MS)
+      const files = openFiles(real, connection)
+      return make(real, { lock, connection, files, warnings: [...permissions, ...connection.warnings] })
+    } catch (error) {
+      lock.release()
+      throw error
+    }
+  }
+
+  /**
+   * Opens the store for reading, beside the process that writes to it; every write fails.
+   *
+   * @param path - as {@link SqliteStore.path} of that process has it.
+   * @param holderPid - that process.
+   * @throws {@link StoreOpenError}, also if that process has the store no more.
+   */
+  static openBeside(path: string, holderPid: number, options: SqliteStoreOptions = {}): SqliteStore {
+    const lock = StoreLock.join(path, holderPid)
+    try {
+      const connection = openReadingConnection(path, options.busyTimeoutMs ?? BUSY_TIMEOUT_MS)
+      return new SqliteStore(path, { lock, connection, files: undefined, warnings: [] }, options)
     } catch (error) {
       lock.release()
       throw error
@@ -139,7 +173,9 @@ export class SqliteStore implements KeyStore, SealChanges {
 
   /** A store that ends with the process. */
   static inMemory(): SqliteStore {
-    return new SqliteStore(IN_MEMORY, undefined, {})
+    const connection = openConnection(IN_MEMORY, BUSY_TIMEOUT_MS)
+    const { warnings } = connection
+    return new SqliteStore(IN_MEMORY, { lock: undefined, connection, files: undefined, warnings }, {})
   }
 
   get isInMemory(): boolean {
@@ -154,6 +190,13 @@ export class SqliteStore implements KeyStore, SealChanges {
     return this.#attempt('read key', () => {
       const row = this.#statements.read.get(name)
       return row === undefined ? undefined : keyRowFromColumns(name, row)
+    })
+  }
+
+  readMac(name: KeyName): Uint8Array | undefined {
+    return this.#attempt('read key', () => {
+      const mac = this.#statements.mac.get(name)
+      return mac instanceof Uint8Array ? mac : undefined
     })
   }
 
@@ -262,6 +305,15 @@ export class SqliteStore implements KeyStore, SealChanges {
     }))
   }
 
+  namesOfEntries(after: number, limit: number): Pick<StoredEntry, 'number' | 'name'>[] {
+    return this.#attempt('read key', () =>
+      this.#statements.namesOfEntries.all(after, limit).map((row) => {
+        const columns = new Columns(row)
+        return { number: columns.integer('number', 1), name: columns.textAsFound('name') }
+      }),
+    )
+  }
+
   lastEntryOf(name: KeyName): StoredEntry | undefined {
     return this.#attempt(
       'read key',
@@ -344,6 +396,22 @@ export class SqliteStore implements KeyStore, SealChanges {
       if (this.#depth > 0 || !isDiskFull(error) || !this.#spendReserve()) throw error
       return this.transaction(body, action)
     }
+  }
+
+  /** In the process that writes, nothing is committed in the midst of a synchronous call. */
+  consistently<T>(body: () => T): T {
+    if (this.#isWriter || this.#depth > 0) return body()
+    return this.#attempt('read key', () => {
+      const { begin, end } = this.#statements.SNAPSHOT
+      begin.run()
+      this.#depth++
+      try {
+        return body()
+      } finally {
+        this.#depth--
+        end.run()
+      }
+    })
   }
 
   /** `data_version` moves for other connections' commits alone. */

@@ -12,8 +12,11 @@ type Statement<Parameters extends unknown[]> = Database.Statement<Parameters>
 export interface Statements {
   readonly TRANSACTION: Block
   readonly SAVEPOINT: Block
+  /** Of reads; nothing is written in it. */
+  readonly SNAPSHOT: { readonly begin: Statement<[]>; readonly end: Statement<[]> }
   readonly has: Statement<[string]>
   readonly read: Statement<[string]>
+  readonly mac: Statement<[string]>
   readonly insert: Statement<unknown[]>
   readonly replace: Statement<unknown[]>
   readonly erase: Statement<[string]> // Gives the sealed bytes.
@@ -34,6 +37,7 @@ export interface Statements {
   readonly appendEntry: Statement<[number, string, Uint8Array, Uint8Array]>
   readonly lastEntry: Statement<[]>
   readonly entries: Statement<[number, number]>
+  readonly namesOfEntries: Statement<[number, number]>
   readonly lastEntryOf: Statement<[string]>
   readonly entriesOf: Statement<[string, number, number]>
   readonly entriesBefore: Statement<[string, number, number]>
@@ -63,9 +67,11 @@ export function prepareStatements(db: Database.Database): Statements {
   return {
     TRANSACTION: transaction,
     SAVEPOINT: savepoint,
+    SNAPSHOT: { begin: db.prepare('BEGIN'), end: db.prepare('COMMIT') },
 
     has: db.prepare<[string]>('SELECT 1 FROM keys WHERE name = ?'),
     read: db.prepare<[string]>('SELECT * FROM keys WHERE name = ?'),
+    mac: db.prepare<[string]>('SELECT mac FROM keys WHERE name = ?').pluck(),
     insert: db.prepare(`
       INSERT INTO keys (name, key_id, algorithm, created_at, created_by, state, revision, changed_at, changed_by,
         journal_entry, root_generation, delete_at, running_from, waiting, mac, sealed)
@@ -126,6 +132,9 @@ export function prepareStatements(db: Database.Database): Statements {
     ),
     lastEntry: db.prepare<[]>('SELECT * FROM journal ORDER BY number DESC LIMIT 1'),
     entries: db.prepare<[number, number]>('SELECT * FROM journal WHERE number > ? ORDER BY number LIMIT ?'),
+    namesOfEntries: db.prepare<[number, number]>(
+      'SELECT number, name FROM journal WHERE number > ? ORDER BY number LIMIT ?',
+    ),
     lastEntryOf: db.prepare<[string]>('SELECT * FROM journal WHERE name = ? ORDER BY number DESC LIMIT 1'),
     entriesOf: db.prepare<[string, number, number]>(
       'SELECT * FROM journal WHERE name = ? AND number > ? ORDER BY number LIMIT ?',

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { StoreLockedError, StoreOpenError } from './open-errors.ts'
 import { SqliteStore } from './sqlite-store.ts'
 import { StoreLock } from './store-lock.ts'
@@ -90,4 +90,48 @@ test('a damaged lock file is refused by its name', () => {
   writeFileSync(`${path}.lock`, 'x'.repeat(1000))
   expect(() => StoreLock.acquire(path)).toThrow(StoreOpenError)
   expect(() => StoreLock.acquire(path)).toThrow(`the lock file '${path}.lock' is damaged: if no server uses`)
+})
+
+describe('a worker', () => {
+  test('keeps the store from the next server after its own has ended, and no longer than it lives', () => {
+    const server = StoreLock.acquire(path)
+    const worker = StoreLock.join(path, process.pid)
+    server.release()
+    expect(() => StoreLock.acquire(path, 50)).toThrow(
+      `the store '${path}' is still in use by worker processes of a server that has ended: end them first`,
+    )
+    worker.release()
+    StoreLock.acquire(path).release()
+  })
+
+  test('that is about to end is waited for', async () => {
+    const module = new URL('store-lock.ts', import.meta.url).href
+    const server = StoreLock.acquire(path)
+    const program = `
+      import { StoreLock } from ${JSON.stringify(module)}
+      globalThis.lock = StoreLock.join(${JSON.stringify(path)}, ${process.pid})
+      process.stdout.write('joined')
+      setTimeout(() => process.exit(), 500)`
+    child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    if (child.stdout !== null) await once(child.stdout, 'data')
+    server.release()
+    StoreLock.acquire(path).release()
+  })
+
+  test('joins no other server than its own', async () => {
+    const { pid } = await lockElsewhere()
+    StoreLock.join(path, pid ?? 0).release()
+    expect(() => StoreLock.join(path, process.pid)).toThrow(
+      `the store '${path}' is not held by process ${process.pid} any more`,
+    )
+  })
+
+  test('does not keep a second server from being told who holds the store', async () => {
+    const { pid } = await lockElsewhere()
+    const worker = StoreLock.join(path, pid ?? 0)
+    expect(() => StoreLock.acquire(path)).toThrow(expect.objectContaining({ name: 'StoreLockedError', pid }))
+    worker.release()
+  })
 })

@@ -4,6 +4,9 @@
  * The operating system drops that lock with the process, however it dies, so a left-over file locks nobody out. The
  * holder's pid stands inside, committed before the transaction that stays open, so a second server can read it. The
  * file is never removed: a server that had opened the removed one would not meet the next.
+ *
+ * Worker processes hold an open read transaction on the same file. It goes together with the holder's, but no pid can
+ * be committed beside it: so a server that follows begins only when the last worker of the one before has ended.
  */
 import { hostname } from 'node:os'
 import Database from 'better-sqlite3'
@@ -14,6 +17,7 @@ import { createPrivateFile } from './store-file.ts'
 /** Long enough for another process to read or write the pid, short for the one who is refused. */
 const BUSY_MS = 100
 const ATTEMPTS_MAX = 20
+const ORPHANS_MS = 5000
 
 const HOLDER = `CREATE TABLE IF NOT EXISTS holder
   (id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, host TEXT NOT NULL) STRICT`
@@ -27,16 +31,17 @@ export class StoreLock {
 
   /**
    * @param path - the store's file, without symbolic links.
+   * @param orphansMs - how long the workers of a server that was killed may take to end.
    * @throws {@link StoreLockedError} if another process, or this one, holds it.
    * @throws {@link StoreOpenError} if the lock file can't be used.
    */
-  static acquire(path: string): StoreLock {
+  static acquire(path: string, orphansMs = ORPHANS_MS): StoreLock {
     const lockPath = `${path}.lock`
     createPrivateFile(lockPath)
     let db: Database.Database | undefined
     try {
       db = new Database(lockPath, { fileMustExist: true, timeout: BUSY_MS })
-      hold(db, path)
+      hold(db, path, orphansMs)
       return new StoreLock(db)
     } catch (error) {
       if (db?.open) db.close()
@@ -48,18 +53,38 @@ export class StoreLock {
     }
   }
 
+  /**
+   * Holds the store beside the server that has it, so that no other server gets it while this process lives.
+   *
+   * @param holderPid - that server, whose worker this process is.
+   * @throws {@link StoreOpenError} if it has the store no more.
+   */
+  static join(path: string, holderPid: number): StoreLock {
+    let db: Database.Database | undefined
+    try {
+      db = new Database(`${path}.lock`, { readonly: true, fileMustExist: true, timeout: BUSY_MS })
+      db.exec('BEGIN')
+      const holder = readHolder(db)
+      if (holder?.pid === holderPid && holder.host === hostname()) return new StoreLock(db)
+      throw new StoreOpenError(path, `the store '${path}' is not held by process ${holderPid} any more`)
+    } catch (error) {
+      db?.close()
+      throw asOpenError(`${path}.lock`, error)
+    }
+  }
+
   release(): void {
     this.#db.close()
   }
 }
 
-function hold(db: Database.Database, path: string): void {
+function hold(db: Database.Database, path: string, orphansMs: number): void {
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
     begin(db, path)
     db.exec(HOLDER)
     db.prepare('INSERT OR REPLACE INTO holder VALUES (1, ?, ?)').run(process.pid, hostname())
     const version = db.pragma('data_version', { simple: true })
-    db.exec('COMMIT')
+    commitAlone(db, path, orphansMs)
 
     begin(db, path)
     // Unmoved: nobody wrote between the two transactions, so the pid that others read is ours.
@@ -74,6 +99,23 @@ function begin(db: Database.Database, path: string): void {
     db.exec('BEGIN IMMEDIATE')
   } catch (error) {
     throw isBusy(error) ? new StoreLockedError(path, readHolder(db)) : error
+  }
+}
+
+/** Succeeds only where no worker of an earlier server lives. */
+function commitAlone(db: Database.Database, path: string, orphansMs: number): void {
+  db.pragma(`busy_timeout = ${orphansMs}`)
+  try {
+    db.exec('COMMIT')
+  } catch (error) {
+    if (!isBusy(error)) throw error
+    throw new StoreOpenError(
+      path,
+      `the store '${path}' is still in use by worker processes of a server that has ended: end them first`,
+      { cause: error },
+    )
+  } finally {
+    db.pragma(`busy_timeout = ${BUSY_MS}`)
   }
 }
 

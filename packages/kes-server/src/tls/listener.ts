@@ -78,6 +78,8 @@ export interface Listener {
   readonly server: Server
   /** For the connections that come from now on. */
   readonly replaceCredentials: (credentials: Pick<TlsCredentials, 'keyPem' | 'certPem'>) => void
+  /** Serves a connection that another process has accepted, in place of listening. */
+  readonly take: (connection: Socket) => void
   /** Refuses new connections and requests; connections close once their requests have ended. */
   readonly stopAccepting: () => void
   /** Closes whatever is still open. */
@@ -88,6 +90,7 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
   /** Of TCP, because some never get through their handshake. */
   const connections = new Set<Socket>()
   const sessions = new Http2Sessions()
+  let isTaking = false
   const server = createServer(
     {
       ...contextOptions(options),
@@ -129,6 +132,13 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
 
   return {
     server,
+    take(connection) {
+      // From this event on node:http looks after slow and idle connections; it would come with listening.
+      if (!isTaking) server.emit('listening')
+      isTaking = true
+      connection.setNoDelay(true)
+      server.emit('connection', connection)
+    },
     replaceCredentials(credentials) {
       server.setSecureContext(contextOptions({ ...options, credentials }))
     },

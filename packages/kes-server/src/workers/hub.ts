@@ -15,6 +15,8 @@ export interface Hub {
   change(services: Services, api: Api, call: Call): Reply | Promise<Reply>
   /** What all processes have counted, and hold. */
   usage(): Usage | Promise<Usage>
+  /** Afterwards the descriptions of this process's ring tell of the uses in all processes. */
+  gatherUses(): Promise<void>
   /** Calls back soon after the store was changed, by whichever process; once for several changes, perhaps. */
   onChange(listener: () => void): void
   /**
@@ -48,6 +50,10 @@ export class SingleProcess implements Hub {
 
   usage(): Usage {
     return this.#metrics.usage()
+  }
+
+  gatherUses(): Promise<void> {
+    return Promise.resolve()
   }
 
   onChange(listener: () => void): void {

@@ -1,0 +1,14 @@
+/** The program of a worker process: started by the supervisor alone, and ended with it. */
+import { enableCompileCache } from 'node:module'
+import { fileURLToPath } from 'node:url'
+
+// As main.ts does. The supervisor has filled it.
+enableCompileCache(fileURLToPath(new URL('../../node_modules/.cache/compile', import.meta.url)))
+
+// The supervisor decides when a worker ends, also where a terminal's Ctrl-C reaches every process; SIGUSR1 would open
+// Node's inspector.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1'] as const) process.on(signal, () => undefined)
+process.once('disconnect', () => process.exit())
+
+const { Worker } = await import('./worker.ts')
+new Worker(process)

@@ -1,0 +1,171 @@
+/** A worker as its supervisor sees it: a child process, the connections it was given, and its end. */
+import { type ChildProcess, fork } from 'node:child_process'
+import type { Socket } from 'node:net'
+import { extname } from 'node:path'
+import type { KeyId } from '../keyring/last-uses.ts'
+import type { Usage } from '../metrics/metrics.ts'
+import type { SupervisorCalls, WorkerCalls, WorkerStart } from './calls.ts'
+import { Peer, type Remote } from './peer.ts'
+
+/** The program of a worker, as TypeScript in the repository and as JavaScript in a package. */
+const PROGRAM = new URL(`./main${extname(import.meta.filename)}`, import.meta.url)
+
+/** A worker that has not acknowledged a change by then is killed. */
+const ACKNOWLEDGE_MS = 1000
+/** Of what a worker prints, which it does only when it dies, the last bytes are kept. */
+const PRINTED_CHARACTERS_MAX = 16_384
+
+/** What the supervisor lets all of its workers call; the rest of {@link SupervisorCalls} is about the worker itself. */
+export type SharedCalls = (worker: WorkerProcess) => Omit<SupervisorCalls, 'taken' | 'closed' | 'report'>
+
+export class WorkerProcess {
+  readonly pid: number
+  readonly startedMs = performance.now()
+  readonly peer: Peer<WorkerCalls>
+  /** Fulfilled when the process is no more, with a few words that say how it ended. */
+  readonly ended: Promise<string>
+  /** What it had counted when it last said so. */
+  lastUsage: Usage | undefined
+  /** Last uses in other processes, for it to be told. */
+  readonly untoldUses = new Map<KeyId, number>()
+  readonly #child: ChildProcess
+  readonly #waiting: Socket[] = []
+  /** The connection that is on its way. */
+  #handed: Socket | undefined
+  #connections = 0
+  #hasBegun = false
+  #isServing = false
+  #printed = ''
+
+  constructor(calls: SharedCalls) {
+    // A debugger's port can't be shared.
+    const execArgv = process.execArgv.filter((arg) => !arg.startsWith('--inspect'))
+    this.#child = fork(PROGRAM, [], {
+      serialization: 'advanced',
+      execArgv,
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    })
+    this.pid = this.#child.pid ?? 0
+    this.peer = new Peer<WorkerCalls>(this.#child, {
+      ...calls(this),
+      taken: () => this.#handNext(),
+      closed: (count: number) => {
+        this.#connections -= count
+      },
+      report: (usage: Usage) => {
+        this.lastUsage = usage
+      },
+    })
+    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#printed = (this.#printed + text).slice(-PRINTED_CHARACTERS_MAX)
+    })
+    this.ended = new Promise((resolve) => {
+      this.#child.once('error', (error) => resolve(`could not be started: ${error.message}`))
+      this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`))
+    })
+    void this.ended.then(() => {
+      this.#isServing = false
+      this.#handed?.destroy()
+    })
+  }
+
+  /** Connections that it has, or will get next. */
+  get connections(): number {
+    return this.#connections + this.#waiting.length
+  }
+
+  /** What it has printed: the reason why it died. */
+  get printed(): string {
+    return this.#printed.trim()
+  }
+
+  /** @throws what keeps it from serving. */
+  async start(start: WorkerStart): Promise<void> {
+    this.#hasBegun = true
+    const isStarted = this.peer.remote.start(start)
+    const hasEnded = this.ended.then((how) => {
+      throw new Error(`a worker process could not be started: ${this.printed || how}`)
+    })
+    await Promise.race([isStarted, hasEnded])
+    this.#isServing = true
+  }
+
+  /**
+   * One at a time, because every message to the worker, the question of a barrier among them, waits until a connection
+   * before it has arrived.
+   */
+  give(connection: Socket): void {
+    this.#waiting.push(connection)
+    if (this.#handed === undefined) this.#handNext()
+  }
+
+  /** Those that it was to get next. */
+  takeBack(): Socket[] {
+    return this.#waiting.splice(0)
+  }
+
+  #handNext(): void {
+    this.#handed?.destroy() // It is the worker's now: this closes it here alone.
+    this.#handed = this.#waiting.shift()
+    if (this.#handed === undefined) return
+    this.#connections += 1
+    this.peer.hand('take', this.#handed)
+  }
+
+  /**
+   * Fulfilled when the worker has seen what is committed, and what it had begun before has ended: because it says so,
+   * or because it is dead. One that is not serving has nothing to acknowledge: it holds no key and has no connection
+   * until it has begun, and reads the store then.
+   */
+  async acknowledge(): Promise<void> {
+    if (!this.#isServing) return
+    const timer = Promise.withResolvers<boolean>()
+    // Should this process itself have been held up, the answer may be there, and is read before the immediate runs.
+    const giveUp = () => setImmediate(() => timer.resolve(false))
+    const timeout = setTimeout(giveUp, ACKNOWLEDGE_MS)
+    const answer = this.peer.remote.acknowledge().then(
+      () => true,
+      () => false,
+    )
+    const hasAcknowledged = await Promise.race([answer, timer.promise])
+    clearTimeout(timeout)
+    if (hasAcknowledged) return
+    this.kill()
+    await this.ended
+  }
+
+  /** Fulfilled when the worker has answered, or is dead: one that has begun needs what it is told. */
+  async insist(tell: (worker: Remote<WorkerCalls>) => Promise<void>): Promise<void> {
+    if (!this.#hasBegun) return
+    const isTold = await tell(this.peer.remote).then(
+      () => true,
+      () => false,
+    )
+    if (isTold) return
+    this.kill()
+    await this.ended
+  }
+
+  /** What it counts and holds now; what it last said if it does not answer. */
+  async usage(timeoutMs: number): Promise<Usage | undefined> {
+    const timer = Promise.withResolvers<Usage | undefined>()
+    const timeout = setTimeout(() => timer.resolve(this.lastUsage), timeoutMs)
+    const usage = await Promise.race([this.peer.remote.usage().catch(() => this.lastUsage), timer.promise])
+    clearTimeout(timeout)
+    this.lastUsage = usage
+    return usage
+  }
+
+  /** Lets running requests end. */
+  async stop(timeoutMs: number): Promise<void> {
+    const timeout = setTimeout(() => this.kill(), timeoutMs)
+    await Promise.race([this.peer.remote.stop().catch(() => undefined), this.ended])
+    if (this.#child.connected) this.#child.disconnect()
+    await this.ended
+    clearTimeout(timeout)
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL')
+  }
+}
