@@ -12,6 +12,8 @@ const VERSION_ARGUMENTS = {
   openssl: ['version'],
   python3: ['--version'],
   cc: ['--version'],
+  rclone: ['version'],
+  s3cmd: ['--version'],
 } as const
 
 export type Peer = keyof typeof VERSION_ARGUMENTS
