@@ -26,6 +26,7 @@ import { FsStore } from './store/fs-store.ts'
 import { KeyFolder } from './store/key-folder.ts'
 import { asStartError, StoreOpenError } from './store/open-errors.ts'
 import { SqliteStore, type SqliteStoreOptions } from './store/sqlite-store.ts'
+import { draftOf } from './store/store-loader.ts'
 
 export interface OpenStore {
   readonly store: SqliteStore
@@ -84,6 +85,8 @@ function openSqlite({ path, unseal, argon2 }: SqliteKeystore, spendReserve?: () 
     SqliteStore.open(path, optionsOf(spendReserve)),
   )
   const made = isNew ? [`a new key store was made at '${path}'`] : []
+  const draft = draftOf(unsealed.store.path)
+  if (existsSync(draft)) made.push(`'${draft}' is what a restore has left that was cut off: remove it`)
   return { ...unsealed, label: `SQLite: ${path}`, warnings: [...made, ...unsealed.warnings] }
 }
 

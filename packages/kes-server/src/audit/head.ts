@@ -1,7 +1,7 @@
 /** The signed heads of the audit files: entries of the journal that say which line was the last at their time. */
 import { now } from '../encoding/timestamp.ts'
 import type { Entry } from '../journal/entry.ts'
-import type { EntryFacts, Journal } from '../journal/journal.ts'
+import { type EntryFacts, type Journal, NO_KEY } from '../journal/journal.ts'
 import type { KeyStore } from '../store/key-store.ts'
 import type { Link } from './chain.ts'
 
@@ -42,18 +42,11 @@ function isHeadEvent(value: unknown): value is HeadEvent {
 
 function factsOf({ event, file, seq, hash, torn }: AuditHead): EntryFacts {
   return {
+    ...NO_KEY,
     time: now(),
     action: ACTION,
-    name: '',
-    keyId: new Uint8Array(16),
-    algorithm: undefined,
-    state: 'none',
-    revision: 0,
     identity: '',
     ip: '',
-    createdAt: '',
-    createdBy: '',
-    fingerprint: undefined,
     detail: { event, file, seq, hash, ...(torn === 0 ? {} : { torn }) },
   }
 }

@@ -11,7 +11,7 @@ import { now } from '../encoding/timestamp.ts'
 import { BackupConflictError, BackupNotFoundError, StoreError } from '../errors.ts'
 import type { Detail } from '../journal/entry.ts'
 import { hashOf } from '../journal/entry.ts'
-import type { Actor, Journal } from '../journal/journal.ts'
+import { type Actor, type Journal, NO_KEY } from '../journal/journal.ts'
 import type { SqliteStore } from '../store/sqlite-store.ts'
 import { StoreSnapshot } from '../store/store-snapshot.ts'
 import { type BackupHeader, encodeEnd, encodeHeader, encodeRow } from './format.ts'
@@ -131,16 +131,9 @@ export class BackupDesk {
     const madeAt = now()
     const { entry, bytes } = this.#store.transaction(() => {
       const recorded = this.#journal.append({
+        ...NO_KEY,
         time: madeAt,
         action: 'backup',
-        name: '',
-        keyId: new Uint8Array(16),
-        algorithm: undefined,
-        state: 'none',
-        revision: 0,
-        createdAt: '',
-        createdBy: '',
-        fingerprint: undefined,
         identity,
         ip,
         detail: { backup: id, ...this.#detail },

@@ -274,6 +274,30 @@ describe('restored without a journal', () => {
   })
 })
 
+test('a backup that was made while the root key was being replaced is whole, and the replacement goes on', async () => {
+  const seal = new SealAdmin({ ...open, holders: onlyHolder(open.seal), cost: CHEAP, ownSecret: own })
+  const names = Array.from({ length: 150 }, (_, number) => parseKeyName(`key-${number}`))
+  for (const name of names) open.ring.create(name, admin)
+  const ciphertext = encrypt(open, parseKeyName('key-149'))
+  await seal.beginRotation({ secrets: new Map(), removed: [] }, admin)
+  const end = new AbortController()
+  await seal.finishRotation(end.signal, () => end.abort())
+  const { text } = await backUp()
+  expect(await restoreInto('new.db', text)).toMatchObject({ keys: 150, disabled: 150, damaged: [] })
+  await inside('new.db', async (restored) => {
+    const next = new SealAdmin({
+      ...restored,
+      holders: onlyHolder(restored.seal),
+      cost: CHEAP,
+      ownSecret: own,
+    })
+    const rotated = await next.finishRotation(new AbortController().signal)
+    expect(rotated).toMatchObject({ resealed: 50, damaged: 0 })
+    restored.ring.setState(parseKeyName('key-149'), 'enabled', admin)
+    expect(decrypt(restored, parseKeyName('key-149'), ciphertext)).toBe('text')
+  })
+})
+
 describe('restored with a journal', () => {
   test('a key is as its last entry says: locked, resumed, waiting, or as it was', async () => {
     const names = ['locked', 'resumed', 'waiting', 'as-it-was', 'cancelled'].map(parseKeyName)

@@ -21,6 +21,8 @@ import {
   signEntry,
 } from './entry.ts'
 
+const KEY_ID_BYTES = 16
+
 /** Who acts, and from which address. */
 export interface Actor {
   /** Empty without a certificate. */
@@ -31,6 +33,18 @@ export interface Actor {
 
 /** What the journal does not know by itself. */
 export type EntryFacts = Omit<Entry, 'storeId' | 'number' | 'previous'>
+
+/** Of an entry about the store itself. */
+export const NO_KEY = {
+  name: '',
+  keyId: new Uint8Array(KEY_ID_BYTES),
+  algorithm: undefined,
+  state: 'none',
+  revision: 0,
+  createdAt: '',
+  createdBy: '',
+  fingerprint: undefined,
+} as const satisfies Partial<EntryFacts>
 
 /** An entry with the bytes that prove it. */
 export interface RecordedEntry extends SignedEntry {

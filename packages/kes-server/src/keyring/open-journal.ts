@@ -6,7 +6,7 @@
  */
 import { generateKeyPairSync } from 'node:crypto'
 import { now } from '../encoding/timestamp.ts'
-import { type Actor, type EntryFacts, Journal } from '../journal/journal.ts'
+import { type Actor, Journal, NO_KEY } from '../journal/journal.ts'
 import type { Seal } from '../seal/seal.ts'
 import { SealDamagedError } from '../seal/seal-errors.ts'
 import type { KeyStore } from '../store/key-store.ts'
@@ -29,26 +29,10 @@ export function openJournal(store: KeyStore, seal: Seal): Journal {
     const { privateKey } = generateKeyPairSync('ed25519')
     store.insertJournalKey(seal.sealJournalKey(store.rootGeneration(), privateKey))
     const journal = new Journal(store, seal.storeId, privateKey)
-    journal.append(setUpFacts())
+    journal.append({ ...NO_KEY, ...SERVER, time: now(), action: 'set-up' })
     adoptKeys(store, seal, journal)
     return journal
   })
-}
-
-function setUpFacts(): EntryFacts {
-  return {
-    ...SERVER,
-    time: now(),
-    action: 'set-up',
-    name: '',
-    keyId: new Uint8Array(16),
-    algorithm: undefined,
-    state: 'none',
-    revision: 0,
-    createdAt: '',
-    createdBy: '',
-    fingerprint: undefined,
-  }
 }
 
 function adoptKeys(store: KeyStore, seal: Seal, journal: Journal): void {

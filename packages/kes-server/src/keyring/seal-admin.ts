@@ -9,7 +9,7 @@ import assert from 'node:assert/strict'
 import { now } from '../encoding/timestamp.ts'
 import { InvalidSecretError, SealConflictError, SlotNotFoundError, WrongSecretError } from '../errors.ts'
 import type { Detail } from '../journal/entry.ts'
-import type { Actor, Journal } from '../journal/journal.ts'
+import { type Actor, type Journal, NO_KEY } from '../journal/journal.ts'
 import { sealOldRoot } from '../seal/old-root.ts'
 import { RootKey } from '../seal/root-key.ts'
 import { assertRootKeyOf, checkOf, type PassphraseCost, type Seal, type Secret, wipe } from '../seal/seal.ts'
@@ -332,16 +332,9 @@ export class SealAdmin {
     detail: Detail,
   ): void {
     this.#options.journal.append({
+      ...NO_KEY,
       time: now(),
       action,
-      name: '',
-      keyId: new Uint8Array(16),
-      algorithm: undefined,
-      state: 'none',
-      revision: 0,
-      createdAt: '',
-      createdBy: '',
-      fingerprint: undefined,
       identity,
       ip,
       detail: { ...detail, ...this.#options.detail },

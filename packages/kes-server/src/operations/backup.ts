@@ -1,9 +1,8 @@
 /** `/v1/backup/…`: a backup of the store, for the admin identity alone. */
 
 import type { BackupDesk } from '../backup/backup-desk.ts'
-import { NotAllowedError } from '../errors.ts'
 import { formatHead } from '../journal/verify.ts'
-import type { Caller } from './caller.ts'
+import { assertAdmin, type Caller } from './caller.ts'
 
 export interface BackupDocument {
   readonly id: string
@@ -15,9 +14,9 @@ export interface BackupDocument {
   readonly bytes: number
 }
 
-/** @throws {@link NotAllowedError} (403), as all below; BackupConflictError (409), StoreError (502) */
+/** @throws NotAllowedError (403), as all below; BackupConflictError (409), StoreError (502) */
 export async function createBackup(desk: BackupDesk, caller: Caller): Promise<BackupDocument> {
-  assertAdmin(caller)
+  assertAdmin(caller, 'a backup')
   const { header, bytes } = await desk.make(caller)
   const keys = header.tables.find(({ name }) => name === 'keys')?.rows ?? 0
   return { id: header.id, made_at: header.madeAt, head: formatHead(header.head), keys, bytes }
@@ -25,16 +24,12 @@ export async function createBackup(desk: BackupDesk, caller: Caller): Promise<Ba
 
 /** @throws BackupNotFoundError (404) */
 export function readBackup(desk: BackupDesk, caller: Caller, id: string, offset: number): Buffer {
-  assertAdmin(caller)
+  assertAdmin(caller, 'a backup')
   return desk.read(id, offset)
 }
 
 /** Frees the disk's space. */
 export function dropBackup(desk: BackupDesk, caller: Caller, id: string): void {
-  assertAdmin(caller)
+  assertAdmin(caller, 'a backup')
   desk.drop(id)
-}
-
-function assertAdmin({ isAdmin }: Caller): void {
-  if (!isAdmin) throw new NotAllowedError({ detail: 'backups are for the admin identity alone' })
 }

@@ -1,7 +1,6 @@
 /** `/v1/seal/…`: the slots that open the store, and its root key. The admin identity's alone. */
-import { NotAllowedError } from '../errors.ts'
 import type { RotationSlots, SealAdmin, Secret, SlotChange } from '../keyring/seal-admin.ts'
-import type { Caller } from './caller.ts'
+import { assertAdmin, type Caller } from './caller.ts'
 
 export interface SealDocument {
   readonly root_generation: number
@@ -27,9 +26,9 @@ export interface SlotChangeDocument {
   readonly is_erased: boolean
 }
 
-/** @throws {@link NotAllowedError} (403), as all below. */
+/** @throws NotAllowedError (403), as all below. */
 export function describeSeal(seal: SealAdmin, caller: Caller): SealDocument {
-  assertAdmin(caller)
+  assertAdmin(caller, 'the seal')
   const { slots, rootGeneration, rotation } = seal.describe()
   return {
     root_generation: rootGeneration,
@@ -54,7 +53,7 @@ export async function addSlot(
   secret: Secret,
   label: string,
 ): Promise<SlotChangeDocument> {
-  assertAdmin(caller)
+  assertAdmin(caller, 'the seal')
   return documentOf(await seal.addSlot(unlock, secret, label, caller))
 }
 
@@ -63,7 +62,7 @@ export async function removeSlot(
   caller: Caller,
   slotId: number,
 ): Promise<SlotChangeDocument> {
-  assertAdmin(caller)
+  assertAdmin(caller, 'the seal')
   return documentOf(await seal.removeSlot(slotId, caller))
 }
 
@@ -73,20 +72,16 @@ export async function changePassphrase(
   passphrase: Uint8Array,
   next: Uint8Array,
 ): Promise<SlotChangeDocument> {
-  assertAdmin(caller)
+  assertAdmin(caller, 'the seal')
   return documentOf(await seal.changePassphrase(passphrase, next, caller))
 }
 
 /** A new root key for all that is sealed from now on; what is sealed already follows. */
 export async function rotateRoot(seal: SealAdmin, caller: Caller, slots: RotationSlots): Promise<void> {
-  assertAdmin(caller)
+  assertAdmin(caller, 'the seal')
   await seal.beginRotation(slots, caller)
 }
 
 function documentOf({ slotId, isErased }: SlotChange): SlotChangeDocument {
   return { id: slotId, is_erased: isErased }
-}
-
-function assertAdmin({ isAdmin }: Caller): void {
-  if (!isAdmin) throw new NotAllowedError({ detail: 'the seal is for the admin identity alone' })
 }

@@ -96,6 +96,11 @@ export class StoreLoader {
   }
 }
 
+/** Where a store is made that is to take this place. */
+export function draftOf(path: string): string {
+  return `${path}.restoring`
+}
+
 /** With all that stands beside it. */
 export function removeStoreFiles(path: string): void {
   for (const suffix of ['', ...BESIDE]) rmSync(path + suffix, { force: true })
@@ -112,7 +117,7 @@ export class StorePlace {
   /** @throws {@link StoreLockedError}, {@link StoreOpenError} */
   constructor(path: string) {
     this.path = resolveStorePath(path)
-    this.draft = `${this.path}.restoring`
+    this.draft = draftOf(this.path)
     this.#lock = StoreLock.acquire(this.path)
   }
 
