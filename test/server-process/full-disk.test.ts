@@ -1,6 +1,6 @@
 /** A disk that fills up under a running server: what is there goes on, what can't be written is refused. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmdirSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -27,6 +27,12 @@ afterAll(() => {
   rmdirSync(disk)
 })
 
+/** A new server makes its reserve while it serves already. */
+async function untilReserved({ storeFile }: Installation): Promise<void> {
+  const size = () => statSync(`${storeFile}.reserve`, { throwIfNoEntry: false })?.size
+  await expect.poll(size, { timeout: 10_000 }).toBe(8 * 2 ** 20)
+}
+
 /** Takes all space but `leftBytes`. @returns gives it back. */
 function fill(folder: string, leftBytes: number): () => void {
   const { bavail, bsize } = statfsSync(folder)
@@ -47,6 +53,7 @@ test.for([0, 4_096, 12_288])('a disk with %i bytes left loses nothing', async (l
       return { status, text: rawBody.toString() }
     }
     const { ciphertext } = JSON.parse((await ask('PUT', 'generate/my-key')).text)
+    await untilReserved(installation)
     const free = fill(installation.folder, leftBytes)
     let refused = 0
     for (let count = 0; count < 200 && refused < 20; count += 1) {
@@ -134,7 +141,7 @@ test('with a full disk under the audit file keys are locked and erased, and not 
   )
 
   free()
-  await expect.poll(() => existsSync(`${installation.storeFile}.reserve`), { timeout: 10_000 }).toBe(true)
+  await untilReserved(installation)
   await expect.poll(async () => (await ask('GET', '/version')).status, { timeout: 10_000 }).toBe(200)
   expect((await ask('PUT', '/v1/key/generate/my-key')).status).toBe(403)
   expect((await ask('PUT', '/v1/key/generate/gone')).status).toBe(404)

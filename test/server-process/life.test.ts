@@ -269,6 +269,7 @@ test('a port in use is said in the words of KES', async () => {
 test('files of the store are for their owner alone', async () => {
   await using server = await installation.start()
   await server.request('PUT', '/v1/key/create/one')
+  await expect.poll(() => installation.modes('data')['keys.db.reserve']).toBe(0o600)
   const modes = installation.modes('data')
   expect(Object.keys(modes).sort()).toEqual([
     'keys.db',

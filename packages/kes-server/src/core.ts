@@ -68,11 +68,12 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   let auditWriter: AuditWriter | undefined
   try {
     reserves = makeReserves(config.log.auditFile, reservePathOf(opened), errorLog)
-    await reserves.keep()
+    const hasTried = reserves.keep()
+    if (config.log.auditFile !== undefined) await hasTried // Without the reserve it would take no events.
     auditWriter = await openAuditWriter(config, opened, reserves, errorLog)
     createPredefinedKeys(config, ring, errorLog)
   } catch (error) {
-    reserves?.close()
+    await reserves?.close()
     await auditWriter?.close()
     closeStore(opened, ring)
     throw asStartError(opened.store.path, error)
@@ -111,7 +112,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
       for (const timer of timers) clearInterval(timer)
       deletions.stop()
       uses.stop(ring)
-      reserves.close()
+      await reserves.close()
       await auditWriter?.close() // Signs its last head into the journal.
       closeStore(opened, ring)
     },

@@ -74,7 +74,7 @@ test('audit files on the disk of the store share its reserve, which is made agai
   expect(existsSync(join(folder, 'audit.reserve'))).toBe(false)
   reserves.store?.spend()
   await expect.poll(() => reserves.audit?.isThere, { timeout: 5000 }).toBe(true)
-  reserves.close()
+  await reserves.close()
   expect(notices).toEqual([
     expect.stringMatching(/was given up .* but not used until there is room again/),
     expect.stringMatching(/is there again/),
@@ -91,7 +91,7 @@ test('a reserve that can not be made is told once, and keeps no server from star
     notices: { info: note, warn: note, error: note },
   })
   await reserves.keep()
-  reserves.close()
+  await reserves.close()
   expect(reserves.store?.isThere).toBe(false)
   expect(notices).toEqual([expect.stringMatching(/can not be made: ENOTDIR/)])
 })

@@ -46,7 +46,8 @@ export class DiskReserve {
    * @throws what `node:fs` does.
    */
   async restore(): Promise<boolean> {
-    this.#isThere = this.#isWhole() || ((await this.#hasRoom()) && (await this.#make()))
+    if (!this.#isWhole() && (await this.#hasRoom())) await this.#make()
+    this.#isThere = this.#isWhole() // It may have been spent while it was made.
     return this.#isThere
   }
 
@@ -59,16 +60,14 @@ export class DiskReserve {
     return bavail * bsize >= RESERVE_BYTES + FREE_BYTES_MIN
   }
 
-  async #make(): Promise<boolean> {
+  async #make(): Promise<void> {
     try {
       await using file = await open(this.path, 'w', 0o600)
       await file.writeFile(randomFillSync(Buffer.allocUnsafe(RESERVE_BYTES)))
       await file.datasync()
-      return true
     } catch (error) {
       if (existsSync(this.path)) await unlink(this.path) // Half a reserve is of no use.
-      if (isDiskFull(error)) return false
-      throw error
+      if (!isDiskFull(error)) throw error
     }
   }
 }

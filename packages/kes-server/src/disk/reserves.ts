@@ -21,6 +21,7 @@ export class Reserves {
   readonly #notices: ReserveOptions['notices']
   readonly #missing = new Set<DiskReserve>()
   #timer: NodeJS.Timeout | undefined
+  #restoring: Promise<void> | undefined
 
   /** Their folders are there. */
   constructor({ store, audit, notices }: ReserveOptions) {
@@ -42,17 +43,25 @@ export class Reserves {
     this.#all = new Set([this.store, this.audit].filter((reserve) => reserve !== undefined))
   }
 
-  /** Makes the reserves, and again after they were spent, as soon as there is room. */
-  async keep(): Promise<void> {
-    await this.#restoreAll()
+  /** Makes the reserves, and again after they were spent, as soon as there is room. Fulfilled after the first try. */
+  keep(): Promise<void> {
     this.#timer = setInterval(() => void this.#restoreAll(), CHECK_MS).unref()
+    return this.#restoreAll()
   }
 
-  close(): void {
+  async close(): Promise<void> {
     clearInterval(this.#timer)
+    await this.#restoring
   }
 
-  async #restoreAll(): Promise<void> {
+  #restoreAll(): Promise<void> {
+    this.#restoring ??= this.#restoreEach().finally(() => {
+      this.#restoring = undefined
+    })
+    return this.#restoring
+  }
+
+  async #restoreEach(): Promise<void> {
     for (const reserve of this.#all) {
       const problem = await this.#restore(reserve)
       if (problem === undefined && this.#missing.delete(reserve)) {
