@@ -6,6 +6,8 @@
  *   FAULT_HOW     ENOSPC or EIO: the n-th fails.  short: the n-th write is cut in half, and true to its word.
  *                 full: all writes from the n-th on fail with ENOSPC
  *   FAULT_COUNT   a file of 8 bytes that has the count, in the byte order of the machine
+ *   FAULT_LOG     optional: a file to which each operation is appended, `write PATH`, `sync PATH` or `rename PATH`, before
+ *                 it is made
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -16,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -26,6 +29,7 @@ static const char *folder;
 static long at;
 static enum how how;
 static atomic_long *count;
+static int log_file = -1;
 
 __attribute__((constructor)) static void begin(void) {
   folder = getenv("FAULT_FOLDER");
@@ -39,11 +43,22 @@ __attribute__((constructor)) static void begin(void) {
   count = mmap(NULL, sizeof *count, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
   if (count == MAP_FAILED) abort();
   close(file);
+  const char *log_path = getenv("FAULT_LOG");
+  if (log_path != NULL && (log_file = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) < 0) abort();
+}
+
+/* In one write, so that no two lines mix. Around the shim: it is no operation of the process. */
+static void record(const char *operation, const char *path) {
+  char line[4200];
+  int length = snprintf(line, sizeof line, "%s %s\n", operation, path);
+  if (syscall(SYS_write, log_file, line, (size_t)length) != length) abort();
 }
 
 /* Counts an operation on this path, and says what becomes of it. Sets errno if it fails. */
-static enum verdict judge(const char *path, int is_write) {
+static enum verdict judge(const char *operation, const char *path) {
   if (count == NULL || strncmp(path, folder, strlen(folder)) != 0) return PASS;
+  int is_write = !strcmp(operation, "write");
+  if (log_file >= 0) record(operation, path);
   long number = atomic_fetch_add(count, 1) + 1;
   int is_hit = number == at || (how == FULL && at > 0 && number > at && is_write);
   if (!is_hit || how == NONE) return PASS;
@@ -52,13 +67,13 @@ static enum verdict judge(const char *path, int is_write) {
   return FAIL;
 }
 
-static enum verdict judge_file(int file, int is_write) {
+static enum verdict judge_file(int file, const char *operation) {
   char link[64], path[4096];
   snprintf(link, sizeof link, "/proc/self/fd/%d", file);
   ssize_t length = readlink(link, path, sizeof path - 1);
   if (length < 0) return PASS;
   path[length] = 0;
-  return judge(path, is_write);
+  return judge(operation, path);
 }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -66,7 +81,7 @@ static enum verdict judge_file(int file, int is_write) {
 
 #define WRITE(name, parameters, arguments)                                   \
   ssize_t name parameters {                                                  \
-    enum verdict verdict = judge_file(file, 1);                              \
+    enum verdict verdict = judge_file(file, "write");                              \
     if (verdict == FAIL) return -1;                                          \
     if (verdict == CUT) length = HALF(length);                               \
     return REAL(name) arguments;                                             \
@@ -79,7 +94,7 @@ WRITE(pwrite64, (int file, const void *bytes, size_t length, off64_t offset), (f
 /* Of several buffers, a cut write takes the first half of the first. */
 #define WRITE_MANY(name, parameters, arguments)                              \
   ssize_t name parameters {                                                  \
-    enum verdict verdict = judge_file(file, 1);                              \
+    enum verdict verdict = judge_file(file, "write");                              \
     struct iovec first = {parts->iov_base, HALF(parts->iov_len)};            \
     if (verdict == FAIL) return -1;                                          \
     if (verdict == CUT) parts = &first, number = 1;                          \
@@ -90,6 +105,6 @@ WRITE_MANY(writev, (int file, const struct iovec *parts, int number), (file, par
 WRITE_MANY(pwritev, (int file, const struct iovec *parts, int number, off_t offset), (file, parts, number, offset))
 WRITE_MANY(pwritev64, (int file, const struct iovec *parts, int number, off64_t offset), (file, parts, number, offset))
 
-int fsync(int file) { return judge_file(file, 0) == FAIL ? -1 : REAL(fsync)(file); }
-int fdatasync(int file) { return judge_file(file, 0) == FAIL ? -1 : REAL(fdatasync)(file); }
-int rename(const char *from, const char *to) { return judge(to, 0) == FAIL ? -1 : REAL(rename)(from, to); }
+int fsync(int file) { return judge_file(file, "sync") == FAIL ? -1 : REAL(fsync)(file); }
+int fdatasync(int file) { return judge_file(file, "sync") == FAIL ? -1 : REAL(fdatasync)(file); }
+int rename(const char *from, const char *to) { return judge("rename", to) == FAIL ? -1 : REAL(rename)(from, to); }

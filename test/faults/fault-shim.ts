@@ -13,6 +13,8 @@ export interface FaultPlan {
   /** From 1; 0: nothing fails. */
   readonly at: number
   readonly how: Fault
+  /** A file to which each operation is appended, before it is made: `write PATH`, `sync PATH`, `rename PATH`. */
+  readonly log?: string
 }
 
 export class FaultShim implements Disposable {
@@ -31,7 +33,7 @@ export class FaultShim implements Disposable {
   }
 
   /** The environment of a process, and how many operations it has counted so far. */
-  plan({ folder, at, how }: FaultPlan): {
+  plan({ folder, at, how, log }: FaultPlan): {
     readonly env: Record<string, string>
     readonly count: () => number
   } {
@@ -44,6 +46,7 @@ export class FaultShim implements Disposable {
         FAULT_AT: String(at),
         FAULT_HOW: how,
         FAULT_COUNT: countFile,
+        ...(log !== undefined && { FAULT_LOG: log }),
       },
       count: () => Number(readFileSync(countFile).readBigInt64LE()),
     }
