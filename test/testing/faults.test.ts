@@ -94,6 +94,17 @@ describe.each(['same', 'child'] as const)('a server in the %s process', (place) 
       expect(await Array.fromAsync(kes.client.listKeys())).toEqual(['orders'])
     })
 
+    test('an error with headers and a body of any kind is sent as it is', async () => {
+      await kes.faults.error({
+        status: 429,
+        body: '',
+        headers: { 'content-type': 'x/y', 'retry-after': '1' },
+      })
+      const answer = await exchange(kes, protocol, STATUS)
+
+      expect(answer).toMatchObject({ status: 429, contentType: 'x/y', body: '', error: undefined })
+    })
+
     test('a reset in mid-answer comes after the headers and half of the body', async () => {
       const whole = await exchange(kes, protocol, '/v1/api')
       await kes.faults.reset({ times: 1 })

@@ -2,6 +2,7 @@
  * Faults as a test describes them, in TypeScript or in JSON. All of them hold until they are cleared, or for the next
  * `times` requests that they match.
  */
+import { validateHeaderName, validateHeaderValue } from 'node:http'
 import type { RequestFilter } from './matching.ts'
 
 export interface FaultScope extends RequestFilter {
@@ -40,6 +41,7 @@ export interface ErrorOptions extends FaultScope {
   readonly status: number
   /** A text is sent as it is, anything else as JSON. Default: `{"message":…}` with the words of the status. */
   readonly body?: unknown
+  /** By their names in lower case. */
   readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
@@ -67,6 +69,16 @@ const FIELDS: Readonly<Record<FaultKind, readonly string[]>> = {
   error: ['status', 'body', 'headers', ...SCOPE],
   throttle: ['bytesPerSecond', ...SCOPE],
 }
+
+/** Of the connection in HTTP/1.1, and unknown to HTTP/2 (RFC 9113, section 8.2.2). */
+const CONNECTION_HEADERS = [
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'upgrade',
+  'te',
+]
 
 /** Longer than any test; setTimeout takes no more than 2^31 - 1. */
 const DELAY_MS_MAX = 3_600_000
@@ -102,6 +114,7 @@ export function checkFault(value: unknown): FaultOptions {
       break
     case 'error':
       fault.number('status', { isRequired: true, isWhole: true, min: 400, max: 599 })
+      fault.json('body')
       fault.headers('headers')
       break
     case 'throttle':
@@ -181,11 +194,26 @@ class Fields {
     throw this.#error(`\`${name}\` is ${choices.join(' or ')}, not ${shown(value)}`)
   }
 
+  json(name: string): void {
+    const value = this.#value[name]
+    if (value !== undefined && JSON.stringify(value) === undefined)
+      throw this.#error(`\`${name}\` is not JSON`)
+  }
+
+  /** What one of the two versions of HTTP can't send would end the server. */
   headers(name: string): void {
     const value = this.#value[name]
     if (value === undefined) return
-    const isRight = isRecord(value) && Object.values(value).every((text) => typeof text === 'string')
-    if (!isRight) throw this.#error(`\`${name}\` is an object of texts`)
+    if (!isRecord(value)) throw this.#error(`\`${name}\` is an object of texts`)
+    for (const [header, text] of Object.entries(value)) {
+      if (typeof text !== 'string') throw this.#error(`\`${name}\` is an object of texts`)
+      if (header !== header.toLowerCase())
+        throw this.#error(`the header '${header}' is written in lower case`)
+      if (CONNECTION_HEADERS.includes(header))
+        throw this.#error(`the header '${header}' is not that of an answer`)
+      validateHeaderName(header)
+      validateHeaderValue(header, text)
+    }
   }
 
   #error(problem: string): TypeError {
