@@ -5,11 +5,12 @@
 import { spawn } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, dirname, join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { expect } from 'vitest'
 import { FaultShim } from '../faults/fault-shim.ts'
 import { peerTest } from '../peers/peer.ts'
+import { NONE } from './stored-values.ts'
 
 const WRITER = join(import.meta.dirname, 'store-writer.ts')
 const CHANGES = 25
@@ -52,19 +53,24 @@ async function record(
   return { operations, words: readFileSync(said, 'utf8').trim().split('\n') }
 }
 
+interface Change {
+  readonly key: string
+  readonly value: string
+  readonly operations: readonly Operation[]
+}
+
 /** What was done between the words `begin` and `done` of each change. */
-function changesOf(operations: readonly Operation[], words: readonly string[]): Operation[][] {
-  const changes: Operation[][] = []
-  let left = [...words]
+function changesOf(operations: readonly Operation[], words: readonly string[]): Change[] {
+  const changes: Change[] = []
+  const left = [...words]
   let current: Operation[] = []
   for (const operation of operations) {
     if (operation.path !== 'watched-words') {
       current.push(operation)
       continue
     }
-    const [word = ''] = left
-    left = left.slice(1)
-    if (word.startsWith('done')) changes.push(current)
+    const [word, key = '', value = ''] = left.shift()?.split(' ') ?? []
+    if (word === 'done') changes.push({ key, value, operations: current })
     current = []
   }
   expect(left).toEqual([])
@@ -88,22 +94,24 @@ peerTest(
       const incoming = join('watched-data', 'incoming')
       const log = join('watched-data', 'index.db-wal')
       let files = 0
-      for (const change of changes) {
-        const written = new Set(change.filter(({ what }) => what === 'write').map(({ path }) => path))
-        const synced = [...written].filter((path) => dirname(path) === incoming)
-        const filesOnDisk = synced.map((path) => {
-          const sync = indexOfLast(change, 'sync', path)
-          const entry = indexOfLast(change, 'sync', incoming)
-          expect(sync, basename(path)).toBeGreaterThan(indexOfLast(change, 'write', path))
-          expect(entry).toBeGreaterThan(change.findIndex((operation) => operation.path === path))
+      const held = new Map<string, string>()
+      for (const { key, value, operations } of changes) {
+        const before = held.get(key) ?? NONE
+        held.set(key, value)
+        if (before === NONE && value === NONE) continue // A delete of what is not there changes nothing.
+        const written = new Set(operations.filter(({ what }) => what === 'write').map(({ path }) => path))
+        const newFiles = [...written].filter((path) => dirname(path) === incoming)
+        files += newFiles.length
+        const filesOnDisk = newFiles.map((path) => {
+          const sync = indexOfLast(operations, 'sync', path)
+          const entry = indexOfLast(operations, 'sync', incoming)
+          expect(sync).toBeGreaterThan(indexOfLast(operations, 'write', path))
+          expect(entry).toBeGreaterThan(operations.findIndex((operation) => operation.path === path))
           return Math.max(sync, entry)
         })
-        files += synced.length
-        // A delete of what is not there changes nothing.
-        if (!written.has(log) && synced.length === 0) continue
         // What a change before it makes of its superfluous files may be committed at any time, and waits for nobody.
-        const logOnDisk = indexOfLast(change, 'sync', log)
-        const committed = indexOfLast(change.slice(0, logOnDisk), 'write', log)
+        const logOnDisk = indexOfLast(operations, 'sync', log)
+        const committed = indexOfLast(operations.slice(0, Math.max(0, logOnDisk)), 'write', log)
         expect(committed).toBeGreaterThan(Math.max(-1, ...filesOnDisk))
       }
       expect(files).toBeGreaterThan(CHANGES)
