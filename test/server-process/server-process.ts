@@ -30,12 +30,17 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Ends the process so long after its start. */
   readonly killAfterMs?: number
+  /** Another program than the server's own. */
+  readonly program?: string
   /** Another user, which only root can take. */
   readonly uid?: number
 }
 
-function spawnKes(args: readonly string[], { uid, env = {}, killAfterMs }: RunOptions): ChildProcess {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+function spawnKes(
+  args: readonly string[],
+  { uid, env = {}, killAfterMs, program = MAIN }: RunOptions,
+): ChildProcess {
+  const child = spawn(process.execPath, [program, ...args], {
     cwd: tmpdir(),
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

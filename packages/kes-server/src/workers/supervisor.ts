@@ -2,8 +2,8 @@
  * The supervisor: has the store, writes to it, accepts the connections, and keeps the workers that serve them.
  *
  * Workers read the store and use its keys. What changes it is run here, so that there is one writer, one journal and
- * one process that removes erased keys from the disk. ARCHITECTURE.md says why a change holds in every worker when it
- * is answered.
+ * one process that removes erased keys from the disk. docs/lock-protocol.md has the argument why a change
+ * holds in every worker when it is answered.
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
