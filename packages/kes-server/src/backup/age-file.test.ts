@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { generateIdentity, identityToRecipient } from 'age-encryption'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { AgeError, type BackupUnlock, encrypterFor, readBackupFile, writeBackupFile } from './age-file.ts'
+import { AgeError, type AgeUnlock, encrypterFor, readAgeFile, writeAgeFile } from './age-file.ts'
 
 const text = Buffer.alloc(200_000, 'content ')
 
@@ -24,14 +24,14 @@ async function* pieces(): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < text.length; at += 7000) yield text.subarray(at, at + 7000)
 }
 
-async function read(unlock: BackupUnlock = { identities: [identity] }): Promise<Buffer> {
-  return Buffer.concat(await Array.fromAsync(readBackupFile(path, unlock)))
+async function read(unlock: AgeUnlock = { identities: [identity] }): Promise<Buffer> {
+  return Buffer.concat(await Array.fromAsync(readAgeFile(path, unlock, 'backup')))
 }
 
 test('what is encrypted for two recipients is decrypted by each of their identities', async () => {
   const other = await generateIdentity()
   const recipients = [recipient, await identityToRecipient(other)]
-  await writeBackupFile(path, encrypterFor({ recipients }), pieces())
+  await writeAgeFile(path, encrypterFor({ recipients }), pieces())
   expect(await read()).toEqual(text)
   expect(await read({ identities: [other] })).toEqual(text)
   expect(readFileSync(path).includes('content content')).toBe(false)
@@ -41,21 +41,21 @@ test('what is encrypted for two recipients is decrypted by each of their identit
 test('what is encrypted by a passphrase is decrypted by it, and by no other', {
   timeout: 60_000,
 }, async () => {
-  await writeBackupFile(path, encrypterFor({ passphrase: 'correct horse' }), pieces())
+  await writeAgeFile(path, encrypterFor({ passphrase: 'correct horse' }), pieces())
   expect(await read({ passphrase: 'correct horse' })).toEqual(text)
   await expect(read({ passphrase: 'correct horsf' })).rejects.toThrow(/is not for this passphrase/)
   await expect(read()).rejects.toThrow(AgeError)
 })
 
 test('another identity decrypts nothing', async () => {
-  await writeBackupFile(path, encrypterFor({ recipients: [recipient] }), pieces())
+  await writeAgeFile(path, encrypterFor({ recipients: [recipient] }), pieces())
   await expect(read({ identities: [await generateIdentity()] })).rejects.toThrow(
     /is not for this passphrase or identity/,
   )
 })
 
 test('a file with a bit flipped anywhere, or cut off, is refused', async () => {
-  await writeBackupFile(path, encrypterFor({ recipients: [recipient] }), pieces())
+  await writeAgeFile(path, encrypterFor({ recipients: [recipient] }), pieces())
   const whole = readFileSync(path)
   const places = Array.from({ length: 40 }, (_, index) => Math.floor((index * whole.length) / 40))
   for (const at of [...places, whole.length - 1]) {
@@ -71,14 +71,14 @@ test('a file with a bit flipped anywhere, or cut off, is refused', async () => {
 test('a file that exists is not replaced, and one that fails leaves nothing', async () => {
   writeFileSync(path, 'mine')
   const encrypter = encrypterFor({ recipients: [recipient] })
-  await expect(writeBackupFile(path, encrypter, pieces())).rejects.toThrow(/exists already/)
+  await expect(writeAgeFile(path, encrypter, pieces())).rejects.toThrow(/exists already/)
   expect(readFileSync(path, 'utf8')).toBe('mine')
   rmSync(path)
   async function* failing(): AsyncGenerator<Uint8Array> {
     yield* pieces()
     throw new Error('the connection was lost')
   }
-  await expect(writeBackupFile(path, encrypter, failing())).rejects.toThrow('the connection was lost')
+  await expect(writeAgeFile(path, encrypter, failing())).rejects.toThrow('the connection was lost')
   expect(readdirSync(folder)).toEqual([])
 })
 
@@ -87,7 +87,7 @@ test.each(['age1', 'ssh-ed25519 AAAA', 'AGE-SECRET-KEY-1', ''])('%j is no recipi
 })
 
 test('what is no identity is refused without showing it', async () => {
-  await writeBackupFile(path, encrypterFor({ recipients: [recipient] }), pieces())
+  await writeAgeFile(path, encrypterFor({ recipients: [recipient] }), pieces())
   const reading = read({ identities: ['AGE-SECRET-KEY-1SECRET'] })
   await expect(reading).rejects.toThrow(/an identity is none of age/)
   await expect(reading).rejects.not.toThrow(/SECRET1?SECRET/)

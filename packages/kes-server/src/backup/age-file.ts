@@ -1,5 +1,5 @@
 /**
- * A backup's text ↔ the encrypted file, in the format of age (https://age-encryption.org/v1): for recipients, whose
+ * The text of a backup, or of a single key, ↔ the encrypted file, in the format of age (https://age-encryption.org/v1): for recipients, whose
  * identities decrypt it, or for a passphrase.
  */
 
@@ -8,17 +8,17 @@ import { closeSync, createReadStream, fsyncSync, linkSync, openSync, rmSync, wri
 import { dirname, join } from 'node:path'
 import { Decrypter, Encrypter } from 'age-encryption'
 
-/** Who may read a backup. */
-export type BackupKey = { readonly passphrase: string } | { readonly recipients: readonly string[] }
+/** Who may read a file. */
+export type AgeKey = { readonly passphrase: string } | { readonly recipients: readonly string[] }
 /** What opens it. */
-export type BackupUnlock = { readonly passphrase: string } | { readonly identities: readonly string[] }
+export type AgeUnlock = { readonly passphrase: string } | { readonly identities: readonly string[] }
 
 /** What the operator reads, in one line. */
 export class AgeError extends Error {
   override readonly name = 'AgeError'
 }
 
-export function encrypterFor(key: BackupKey): Encrypter {
+export function encrypterFor(key: AgeKey): Encrypter {
   const encrypter = new Encrypter()
   if ('passphrase' in key) encrypter.setPassphrase(key.passphrase)
   else {
@@ -38,7 +38,7 @@ export function encrypterFor(key: BackupKey): Encrypter {
  *
  * @throws {@link AgeError} if there is a file of this name, or what the disk answers.
  */
-export async function writeBackupFile(
+export async function writeAgeFile(
   path: string,
   encrypter: Encrypter,
   text: AsyncIterable<Uint8Array>,
@@ -67,37 +67,32 @@ function writeWhole(file: number, chunk: Uint8Array): void {
 }
 
 /**
- * The text of a backup's file, as it is decrypted.
+ * The text of a file, as it is decrypted.
  *
+ * @param what - as errors call it.
  * @throws {@link AgeError} if nothing that is given opens it, or a bit of it was changed, or it is cut off.
  */
-export async function* readBackupFile(
+export async function* readAgeFile(
   path: string,
-  unlock: BackupUnlock,
-  onBytes: (bytes: number) => void = () => {},
+  unlock: AgeUnlock,
+  what: string,
 ): AsyncGenerator<Uint8Array> {
   const decrypter = decrypterOf(unlock)
   const stream = createReadStream(path)
-  async function* encrypted(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of stream) {
-      onBytes(chunk.length)
-      yield chunk
-    }
-  }
   let isOpen = false
   try {
-    const source = ReadableStream.from(encrypted()) as ReadableStream<Uint8Array>
+    const source = ReadableStream.from(stream) as ReadableStream<Uint8Array>
     const text = await decrypter.decrypt(source)
     isOpen = true
     yield* text
   } catch (error) {
-    throw explain(error, isOpen)
+    throw explain(error, isOpen, what)
   } finally {
     stream.destroy()
   }
 }
 
-function decrypterOf(unlock: BackupUnlock): Decrypter {
+function decrypterOf(unlock: AgeUnlock): Decrypter {
   const decrypter = new Decrypter()
   if ('passphrase' in unlock) decrypter.addPassphrase(unlock.passphrase)
   else {
@@ -113,11 +108,11 @@ function decrypterOf(unlock: BackupUnlock): Decrypter {
 }
 
 /** The errors of the disk stay as they are; those of the format say little. */
-function explain(error: unknown, isOpen: boolean): unknown {
+function explain(error: unknown, isOpen: boolean, what: string): unknown {
   if (!(error instanceof Error) || error instanceof AgeError || 'syscall' in error) return error
   return isOpen
-    ? new AgeError('the backup is damaged or cut off', { cause: error })
-    : new AgeError('the backup is no age file, is damaged, or is not for this passphrase or identity', {
+    ? new AgeError(`the ${what} is damaged or cut off`, { cause: error })
+    : new AgeError(`the ${what} is no age file, is damaged, or is not for this passphrase or identity`, {
         cause: error,
       })
 }

@@ -1,36 +1,25 @@
 /** `kes backup create`: through a running server, or of a store that no server uses. */
 import type { BackupInfo } from '@latchkey/kms-client'
-import { linesOfFile } from './backup-source.ts'
-import { type ClientFlags, type KesCommand, type OutputFlags, repeatable } from './command.ts'
+import { addEncryptOptions, type EncryptFlags, readAgeKey } from './age-options.ts'
+import type { ClientFlags, KesCommand, OutputFlags } from './command.ts'
 import { type Io, printJson } from './io.ts'
 import { CliError } from './outcome.ts'
 import { ProgressBar } from './progress-bar.ts'
-import { askNewPassphrase, readPassphrase } from './secret-source.ts'
 import { withServers } from './with-servers.ts'
 
-const PASSPHRASE_BYTES_MIN = 8
-
-interface CreateFlags extends ClientFlags, OutputFlags {
-  readonly recipient?: readonly string[]
-  readonly recipientsFile?: readonly string[]
-  readonly passphraseFile?: string
+interface CreateFlags extends ClientFlags, OutputFlags, EncryptFlags {
   readonly config?: string
 }
 
 export function addBackupCreateCommand(group: KesCommand, io: Io): void {
-  const command = group
-    .command('create')
-    .description('Make a backup, encrypted for age recipients or by a passphrase, while the server serves')
-    .usage('[options] <file>')
-    .argument('[file]')
-    .addClientOptions()
-    .option(
-      '--recipient <recipient>',
-      'Encrypt for this age recipient, such as age1…; may be repeated',
-      repeatable,
-    )
-    .option('--recipients-file <file>', 'Encrypt for the recipients of this file, a line each', repeatable)
-    .option('--passphrase-file <file>', "Encrypt by the passphrase of this file; '-' is the standard input")
+  const command = addEncryptOptions(
+    group
+      .command('create')
+      .description('Make a backup, encrypted for age recipients or by a passphrase, while the server serves')
+      .usage('[options] <file>')
+      .argument('[file]')
+      .addClientOptions(),
+  )
     .option('--config <file>', 'Read the store of this config file, while no server uses it')
     .addJsonOption()
     .addHelpText(
@@ -43,11 +32,11 @@ as they are in the store: to use them takes a passphrase or key file of the stor
     if (file === undefined) throw command.usageError('no backup file specified')
     const { existsSync } = await import('node:fs')
     if (existsSync(file)) throw new CliError(`the file '${file}' exists already`)
-    const { encrypterFor, writeBackupFile } = await import('../backup/age-file.ts')
-    const encrypter = encrypterFor(await readBackupKey(io, flags, command))
+    const { encrypterFor, writeAgeFile } = await import('../backup/age-file.ts')
+    const encrypter = encrypterFor(await readAgeKey(io, flags, command, 'backup'))
     const bar = new ProgressBar(io, 'bytes')
     const write = async ({ bytes }: Pick<BackupInfo, 'bytes'>, pieces: AsyncIterable<Uint8Array>) => {
-      await writeBackupFile(
+      await writeAgeFile(
         file,
         encrypter,
         counted(pieces, (done) => bar.show(done, bytes)),
@@ -126,22 +115,4 @@ async function* counted(
     done += chunk.length
     onBytes(done)
   }
-}
-
-async function readBackupKey(io: Io, flags: CreateFlags, command: KesCommand) {
-  const { recipient = [], recipientsFile = [], passphraseFile } = flags
-  const recipients = [...recipient, ...recipientsFile.flatMap((path) => linesOfFile(path))]
-  if (recipient.length + recipientsFile.length > 0) {
-    if (passphraseFile !== undefined)
-      throw command.usageError('a backup is encrypted for recipients or by a passphrase, not both')
-    if (recipients.length === 0) throw new CliError('the file of recipients names none')
-    return { recipients }
-  }
-  const passphrase =
-    passphraseFile === undefined
-      ? await askNewPassphrase(io, 'Passphrase for the backup: ')
-      : await readPassphrase(io, passphraseFile)
-  if (passphrase.length < PASSPHRASE_BYTES_MIN)
-    throw new CliError(`the passphrase has fewer than ${PASSPHRASE_BYTES_MIN} bytes`)
-  return { passphrase: Buffer.from(passphrase).toString('utf8') }
 }

@@ -5,6 +5,12 @@ import type { ClientFlags, KesCommand } from './command.ts'
 import { formatUtcTime } from './format.ts'
 import type { Io } from './io.ts'
 import { addKeyAdoptCommand } from './key-adopt-command.ts'
+import {
+  addKeyExportCommand,
+  addSealedImportOptions,
+  importSealed,
+  type SealedImportFlags,
+} from './key-export-command.ts'
 import { addKeyHistoryCommand } from './key-history-command.ts'
 import { addKeyInfoCommands } from './key-info-commands.ts'
 import { addKeyUseCommands } from './key-use-commands.ts'
@@ -26,6 +32,7 @@ export function addKeyCommands(program: KesCommand, io: Io): void {
   addSwitch(group, io, 'disable')
   addSwitch(group, io, 'enable')
   addKeyUseCommands(group, io)
+  addKeyExportCommand(group, io)
   addKeyAdoptCommand(group)
 }
 
@@ -54,15 +61,24 @@ function addCreate(group: KesCommand, io: Io): void {
   })
 }
 
+interface ImportFlags extends ClientFlags, SealedImportFlags {}
+
 function addImport(group: KesCommand, io: Io): void {
-  const command = group
-    .command('import')
-    .description("Import a key of 32 bytes, in base64; '-' reads it from standard input")
-    .usage('[options] <name> <key>')
-    .argument('[name]')
-    .argument('[key]')
-    .addClientOptions()
-  command.action(async (name: string | undefined, text: string | undefined, flags: ClientFlags) => {
+  const command = addSealedImportOptions(
+    group
+      .command('import')
+      .description("Import a key of 32 bytes, in base64; '-' reads it from standard input")
+      .usage('[options] <name> <key>  |  [options] --sealed <file> --config <file> [<name>]')
+      .argument('[name]')
+      .argument('[key]')
+      .addClientOptions(),
+  )
+  command.action(async (name: string | undefined, text: string | undefined, flags: ImportFlags) => {
+    const { sealed } = flags
+    if (sealed !== undefined) {
+      if (text !== undefined) throw command.usageError('too many arguments')
+      return importSealed(io, name, { ...flags, sealed }, command)
+    }
     if (name === undefined) throw command.usageError('no key name specified')
     if (text === undefined) throw command.usageError('no crypto key specified')
     const { decodeArgument } = await import('./base64-argument.ts')

@@ -42,6 +42,7 @@ export type Action =
   | 'audit head'
   | 'backup'
   | 'restore'
+  | 'export'
 export type ResultingState = KeyState | 'erased' | 'none'
 
 /** What only entries of this action have to say. */
@@ -114,6 +115,7 @@ const ACTION_NUMBERS: Readonly<Record<Action, number>> = {
   'audit head': 14,
   backup: 15,
   restore: 16,
+  export: 17,
 }
 const STATE_NUMBERS: Readonly<Record<ResultingState, number>> = {
   none: 0,

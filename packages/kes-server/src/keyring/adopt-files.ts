@@ -8,6 +8,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { RecordDamagedError } from '../errors.ts'
+import type { Detail } from '../journal/entry.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { KeyName } from '../names.ts'
 import type { Seal } from '../seal/seal.ts'
@@ -17,7 +18,7 @@ import type { KeyFile } from '../store/key-folder.ts'
 import type { KeyRow, KeyState } from '../store/key-store.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import type { FolderFindings } from './folder-findings.ts'
-import { recordRow } from './recorded-row.ts'
+import { BY_OPERATOR, recordRow } from './recorded-row.ts'
 
 const KEY_ID_BYTES = 16
 const BATCH_KEYS = 1000
@@ -69,7 +70,7 @@ export function adoptFile(store: FsStore, seal: Seal, journal: Journal, name: Ke
   try {
     store.transaction(() => {
       const row = store.has(name) ? store.read(name) : undefined
-      adopt(store, seal, journal, name, found, row)
+      adopt(store, seal, journal, name, found, row, BY_OPERATOR)
     })
   } finally {
     wipe(found)
@@ -124,6 +125,7 @@ function adopt(
   name: KeyName,
   { key, value }: Found,
   before: KeyRow | undefined,
+  detail?: Detail,
 ): void {
   const { algorithm, createdAt, createdBy } = key
   const facts = { keyId: randomBytes(KEY_ID_BYTES), name, algorithm, createdAt, createdBy }
@@ -133,7 +135,7 @@ function adopt(
   const revision = (before?.revision ?? 0) + 1
   store.dropErased(name)
   const sealAs = (generation: number) => seal.adoptKeyFile(generation, facts, value)
-  const origin = { action: 'adopt', state, revision } as const
+  const origin = { action: 'adopt', state, revision, detail } as const
   const row = recordRow({ store, seal, journal }, facts, key.secretKey, sealAs, origin)
   if (before === undefined) store.insertFound(row)
   else store.replace(row, before.revision)

@@ -5,7 +5,7 @@ import { KeyNotFoundError, RecordDamagedError } from '../errors.ts'
 import type { Detail } from '../journal/entry.ts'
 import type { KeyName } from '../names.ts'
 import type { Algorithm, KeyState } from '../store/key-store.ts'
-import { recordRow, type UnsealedStore } from './recorded-row.ts'
+import { BY_OPERATOR, recordRow, type UnsealedStore } from './recorded-row.ts'
 
 /** Whoever has one wipes it, by {@link wipeKey}. */
 export interface TransferredKey {
@@ -54,7 +54,12 @@ export function writeKey(
   const state = key.state === 'enabled' ? 'enabled' : 'disabled'
   const sealAs = (generation: number) => unsealed.seal.sealKey(generation, facts, key)
   unsealed.store.insert(
-    recordRow(unsealed, facts, key.secretKey, sealAs, { action, state, revision: 1, detail }),
+    recordRow(unsealed, facts, key.secretKey, sealAs, {
+      action,
+      state,
+      revision: 1,
+      detail: { ...detail, ...BY_OPERATOR },
+    }),
   )
 }
 

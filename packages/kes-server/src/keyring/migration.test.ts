@@ -159,7 +159,7 @@ describe.each([
     expect(actions(target, gone)).toEqual(['adopt erased'])
     const [found] = target.ring.history(gone, 0, 10)
     expect(found?.entry.fingerprint).toEqual(erasure.fingerprint)
-    expect(found?.entry.detail).toEqual({ migrated_from: source.label })
+    expect(found?.entry.detail).toEqual({ migrated_from: source.label, by: 'local operator' })
     expect(await migrate(source, target)).toEqual({ ...NOTHING, present: 2 })
     verifyJournal(target)
   })

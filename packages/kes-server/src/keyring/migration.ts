@@ -11,7 +11,7 @@ import type { SqliteStore } from '../store/sqlite-store.ts'
 import { KeyRing } from './key-ring.ts'
 import { assertStored, isSameKey, readKey, type TransferredKey, wipeKey, writeKey } from './key-transfer.ts'
 import type { ErasedKey, MigrationSource } from './migration-source.ts'
-import { OPERATOR, type UnsealedStore } from './recorded-row.ts'
+import { BY_OPERATOR, OPERATOR, type UnsealedStore } from './recorded-row.ts'
 import { unlessDamaged } from './unless-damaged.ts'
 
 const BATCH_KEYS = 500
@@ -165,7 +165,7 @@ function reserveNames(
   store.transaction(() => {
     for (const { name, keyId, erasedAt, erasedBy, ...proven } of missing) {
       const key = { ...proven, name, keyId, state: 'erased', revision: 0 } as const
-      const detail = { migrated_from: source.label }
+      const detail = { migrated_from: source.label, ...BY_OPERATOR }
       journal.append({ ...OPERATOR, ...key, time: now(), action: 'adopt', detail })
       const tombstone = { name, keyId, erasedAt, erasedBy, rootGeneration: store.rootGeneration() }
       store.replaceErased({ ...tombstone, mac: seal.macOfErased(tombstone) })

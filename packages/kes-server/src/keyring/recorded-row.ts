@@ -8,6 +8,8 @@ import { fingerprintOf } from './fingerprint.ts'
 
 /** The command line, which acts with the store open and no server. */
 export const OPERATOR: Actor = { identity: '', ip: '' }
+/** By this the journal tells the operator's doing from the server's own. */
+export const BY_OPERATOR = { by: 'local operator' } as const
 
 /** A store that is open, with what it takes to read and write its keys. */
 export interface UnsealedStore {
