@@ -63,8 +63,18 @@ describe.each(['h2', 'http/1.1'] as const)('over %s', (protocol) => {
     await using client = clientOf(server)
     await client.version()
     await expect(client.version({ timeoutMs: 50 })).rejects.toThrow(KesTimeoutError)
-    await expect(client.version()).resolves.toEqual(VERSION)
+    for (let call = 0; call < 3; call++) await expect(client.version()).resolves.toEqual(VERSION)
     expect(server.sockets).toHaveLength(2) // The first connection might be dead.
+  })
+
+  test('a time longer than any timer of Node is a long time', async () => {
+    await using server = await startFakeServer((_, response) => {
+      setTimeout(() => sendJson(response, VERSION), 20)
+    })
+    for (const timeoutMs of [2 ** 40, Number.POSITIVE_INFINITY]) {
+      await using client = clientOf(server, timeoutMs)
+      await expect(client.version()).resolves.toEqual(VERSION)
+    }
   })
 
   test('a reply that stops in the middle is a timeout as well', async () => {
@@ -428,6 +438,11 @@ describe('options that make no client', () => {
       'a certificate that is none',
       { endpoint: 'localhost:1', certificate: { cert: 'x', key: key.privateKey } },
     ],
+    ['a negative time', { endpoint: 'localhost:1', timeoutMs: -1 }],
+    ['a number of retries that is none', { endpoint: 'localhost:1', retries: Number.NaN }],
+    ['an empty list of endpoints', { endpoint: [] }],
+    ['a list of endpoints without any', { endpoint: ' , ' }],
+    ['a range that runs backwards', { endpoint: 'https://kes{3...1}:7373' }],
     [
       'an API key and a certificate',
       { endpoint: 'localhost:1', apiKey: key, certificate: { cert: 'x', key: key.privateKey } },

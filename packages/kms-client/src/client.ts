@@ -74,6 +74,7 @@ const RETRIES = 2
 const RETRY_DELAY_MS = 250
 const ATTEMPT_TIMEOUT_MS = 2_000
 const LOOK_TIMEOUT_MS = 5_000
+const AMOUNTS = ['timeoutMs', 'retries', 'retryDelayMs', 'attemptTimeoutMs'] as const
 /** Stretching passphrases takes seconds at the highest cost that is allowed. */
 const SEAL_TIMEOUT_MS = 65_000
 const BACKUP_TIMEOUT_MS = 300_000
@@ -160,6 +161,7 @@ export class KesClient implements AsyncDisposable {
     if (options.apiKey !== undefined && options.certificate !== undefined) {
       throw new TypeError('an API key and a certificate cannot be used at the same time')
     }
+    for (const name of AMOUNTS) checkAmount(name, options[name])
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
     const tls = new ClientTls({
       apiKey: typeof options.apiKey === 'string' ? ApiKey.parse(options.apiKey) : options.apiKey,
@@ -653,6 +655,11 @@ export class KesClient implements AsyncDisposable {
     options.onOpen?.()
     for await (const line of readLines(stream.chunks, LOG_LINE_BYTES_MAX)) yield decode(path, line)
   }
+}
+
+function checkAmount(name: string, value: number | undefined): void {
+  if (value === undefined || value >= 0) return
+  throw new TypeError(`\`${name}\` must be a number of 0 or more, not ${value}`)
 }
 
 /** A list of texts, or one with commas and ranges; each server once. */

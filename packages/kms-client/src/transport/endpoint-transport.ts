@@ -18,6 +18,8 @@ import type { TransportReply, TransportRequest, TransportStream } from './transp
 const REPLY_BYTES_MAX = 1024 * 1024
 const REDIRECTS_MAX = 3
 const RESENDS_MAX = 1
+/** A longer timer of Node's would end at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1
 const REDIRECT_STATUSES: readonly number[] = [301, 307, 308]
 
 export class EndpointTransport {
@@ -224,7 +226,8 @@ class Exchange {
     this.#callerSignal = callerSignal
     callerSignal?.addEventListener('abort', this.#onCallerAbort)
     if (timeoutMs !== undefined) {
-      this.#timer = setTimeout(() => this.abort(new KesTimeoutError(endpoint, timeoutMs)), timeoutMs)
+      const timer = () => this.abort(new KesTimeoutError(endpoint, timeoutMs))
+      this.#timer = setTimeout(timer, Math.min(timeoutMs, TIMER_MAX_MS))
     }
   }
 

@@ -11,12 +11,15 @@ const CONNECTIONS_MAX = 32
 export class Http1Channel implements HttpChannel {
   readonly #connector: TlsConnector
   readonly #agent: KeepAliveAgent
-  readonly isOpen = true
 
   /** @param socket - the first connection, on which HTTP/1.1 was agreed. */
   constructor(connector: TlsConnector, socket: TLSSocket) {
     this.#connector = connector
     this.#agent = new KeepAliveAgent(connector, socket)
+  }
+
+  get isOpen(): boolean {
+    return !this.#agent.isAbandoned
   }
 
   async exchange(request: HttpRequest, signal: AbortSignal): Promise<HttpReply> {
@@ -63,7 +66,7 @@ export class Http1Channel implements HttpChannel {
 class KeepAliveAgent extends Agent {
   readonly #connector: TlsConnector
   #first: TLSSocket | undefined
-  #isAbandoned = false
+  isAbandoned = false
 
   constructor(connector: TlsConnector, first: TLSSocket) {
     super({ keepAlive: true, maxSockets: CONNECTIONS_MAX })
@@ -80,11 +83,11 @@ class KeepAliveAgent extends Agent {
   /** Asked for each connection whose request has ended. */
   override keepSocketAlive(socket: Duplex): boolean {
     const isKept: unknown = super.keepSocketAlive(socket) // A boolean; the types say nothing.
-    return isKept === true && !this.#isAbandoned
+    return isKept === true && !this.isAbandoned
   }
 
   abandon(): void {
-    this.#isAbandoned = true
+    this.isAbandoned = true
     for (const socket of Object.values(this.freeSockets).flat()) socket?.destroy()
   }
 }
