@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto'
 import { DareDecryptor } from '../dare/decrypt.ts'
 import { encryptStream } from '../dare/encrypt.ts'
 import { DareError } from '../dare/errors.ts'
-import { plainSize } from '../dare/format.ts'
+import { plainSize, SEALED_PACKAGE_BYTES } from '../dare/format.ts'
 import { sealedRange } from '../dare/range.ts'
 import { ObjectTamperedError } from './errors.ts'
 import { isMultipart, type Metadata } from './metadata.ts'
@@ -20,9 +20,15 @@ export interface ContentPart {
 /** Where stored bytes come from. */
 export interface ContentSource {
   readonly record: { readonly parts: readonly ContentPart[]; readonly internal: Metadata }
-  /** @param part - its index in `record.parts`. */
-  read(part: number, offset: number, length: number): AsyncIterable<Uint8Array>
+  /**
+   * @param part - its index in `record.parts`.
+   * @param into - may be read into each time: a yielded buffer need not be good for longer than until the next.
+   */
+  read(part: number, offset: number, length: number, into?: Buffer): AsyncIterable<Uint8Array>
 }
+
+/** Packages that are read together. */
+const READ_BYTES = 4 * SEALED_PACKAGE_BYTES
 
 /** A range of the plaintext. */
 export interface Range {
@@ -92,7 +98,8 @@ async function* decryptRange(
     const decryptor = new DareDecryptor(key, { versionMin: '1.0', ...range })
     let { skip } = range
     let missing = length
-    for await (const sealed of source.read(index, range.offset, range.length)) {
+    const buffer = Buffer.allocUnsafeSlow(Math.min(range.length, READ_BYTES))
+    for await (const sealed of source.read(index, range.offset, range.length, buffer)) {
       for (const plaintext of decryptor.update(sealed)) {
         signal?.throwIfAborted()
         const wanted = plaintext.subarray(skip, skip + missing)
