@@ -139,7 +139,7 @@ export async function startNodeUnderTest(options: NodeUnderTestOptions = {}): Pr
     },
     folder,
     events,
-    ask: (method, target, asked) => ask(node.url, ca, method, target, asked),
+    ask: (method, target, asked) => askNode(node.url, ca, method, target, asked),
     async restart(changes = {}) {
       await node.stop()
       node = await start(changes)
@@ -151,7 +151,7 @@ export async function startNodeUnderTest(options: NodeUnderTestOptions = {}): Pr
   }
 }
 
-function ask(
+export function askNode(
   url: string,
   ca: string,
   method: string,

@@ -38,7 +38,7 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     if (!(error instanceof CliError)) throw error
-    io.stderr.write(`Error: ${error.message}\n`)
+    io.stderr.write(`${error.label} ${error.message}\n`)
     for (const hint of error.hints) io.stderr.write(`Hint: ${hint}\n`)
     return 1
   }

@@ -9,7 +9,7 @@ import { CredentialsError } from '../node/credentials.ts'
 import { type StorageNode, startNode } from '../node/node.ts'
 import type { RequestEvent } from '../s3/front.ts'
 import type { Address, TlsFiles } from '../s3/listener.ts'
-import { CliError } from './outcome.ts'
+import { CliError, FatalError } from './outcome.ts'
 import type { Io } from './program.ts'
 
 export interface RunOptions {
@@ -93,9 +93,9 @@ async function start(
 
 /** In MinIO's words where it has any, so that what reads its log reads this one. */
 function explain(error: unknown, { address, folder }: RunOptions): unknown {
-  if (error instanceof KmsConfigError) return new CliError(error.message, [], { cause: error })
+  if (error instanceof KmsConfigError) return new FatalError(error.message, [], { cause: error })
   if (error instanceof KmsError) {
-    return new CliError(`Failed to connect to KMS: ${error.message}`, [], { cause: error })
+    return new FatalError(`Failed to connect to KMS: ${error.message}`, [], { cause: error })
   }
   if (error instanceof CredentialsError || error instanceof BackendError) {
     return new CliError(error.message, [], { cause: error })
