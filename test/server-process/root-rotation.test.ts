@@ -1,7 +1,9 @@
 // A new root key is put in place across kills of the server, and by the command line while no server runs.
 import { randomInt } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
+import { ApiKey, KesClient } from '@latchkey/kms-client'
 import { expect, test } from 'vitest'
+import { keyPairOf } from '../sandbox/certificates.ts'
 import { Installation } from './installation.ts'
 import { requireOfServer, runKes, type ServerProcess, sleep } from './server-process.ts'
 
@@ -79,6 +81,41 @@ test('killed at any moment of it, a server has all of its keys at the next start
   await using next = await installation.start()
   await useAll(next)
   await next.stop()
+})
+
+test('every worker process uses keys under either root key, and none refuses one meanwhile', {
+  timeout: 60_000,
+}, async () => {
+  using installation = await Installation.make({ keys: names, workers: 3 })
+  await using server = await installation.start()
+  const apiKey = ApiKey.fromPrivateKey(keyPairOf('admin').privateKey)
+  const endpoint = `https://127.0.0.1:${server.port}`
+  // Each has a connection of its own, and so one of the workers.
+  const clients = Array.from({ length: 6 }, () => new KesClient({ endpoint, apiKey, ca: installation.ca }))
+  const [first] = clients
+  const encrypted = await first?.generateKey('key-7')
+  let isDone = false
+  let uses = 0
+  const use = async (client: KesClient, worker: number) => {
+    for (let turn = worker; !isDone; turn += clients.length, uses += 1) {
+      await client.generateKey(names[turn % names.length] ?? '')
+      if (turn % 10 === 0) await client.createKey(`made-${turn}`)
+    }
+  }
+  const users = clients.map(use)
+  for (const generation of [2, 3]) {
+    expect((await server.request('PUT', '/v1/seal/rotate-root', { body: {} })).status).toBe(200)
+    expect((await untilRotated(server)).root_generation).toBe(generation)
+  }
+  isDone = true
+  await Promise.all(users)
+  expect(uses).toBeGreaterThan(50)
+  for (const client of clients) {
+    const plaintext = await client.decrypt('key-7', encrypted?.ciphertext ?? Buffer.of())
+    expect(Buffer.from(plaintext)).toEqual(Buffer.from(encrypted?.plaintext ?? Buffer.of()))
+    await client.close()
+  }
+  await server.stop()
 })
 
 test('kes seal works on the store of a config while no server uses it, and names the server that does', async () => {

@@ -106,6 +106,9 @@ function describeConnection(error: KesConnectionError, call: ApiCall): Explanati
   return { text: `kes: connection error: ${request}: ${reason}`, hints: [advice] }
 }
 
+/** Whatever a policy says. */
+const FOR_THE_ADMIN = /^\/v1\/(?:seal|backup)\//
+
 function hintsFor(error: KesApiError, { path }: ApiCall, { identity, decision }: Refused): string[] {
   const name = path.slice(path.lastIndexOf('/') + 1)
   if (error instanceof KeyDisabledError) {
@@ -118,6 +121,9 @@ function hintsFor(error: KesApiError, { path }: ApiCall, { identity, decision }:
     return [
       `To see when the key "${name}" will be deleted: kes key info ${name}. To keep it: kes key cancel-deletion ${name}`,
     ]
+  }
+  if (error instanceof NotAllowedError && FOR_THE_ADMIN.test(path)) {
+    return [`The identity ${identity} was refused ${path}: that is for the admin identity alone.`]
   }
   if (error instanceof NotAllowedError) {
     const reason = decision ?? 'no policy allows it, or one denies it'

@@ -2,8 +2,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { NotAllowedError } from '@latchkey/kms-client'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { FakeKes, runKes } from '../../../../test/kes-cli/harness.ts'
+
+/** Whose identity nobody has. */
+const RECIPIENT = '# nobody\nage1cy0su9fwf3gf9mw868g5yut09p6nytfmmnktexz2ya5uqg9vl9sss4euqm\n'
 
 let folder: string
 const file = (name: string, text = '') => {
@@ -74,6 +78,28 @@ test('a rotation asks for the passphrases of slots that are kept, and for nothin
     'rotate keep [] remove [2]',
     'rotate keep [2 by passphrase from a file] remove []',
   ])
+})
+
+test('a bar fills on a terminal, and nowhere else', async () => {
+  const backup = join(folder, 'x.age')
+  const create = (isTerminal: boolean) =>
+    runKes(`backup create --recipients-file ${file('to', RECIPIENT)} ${backup}`, {
+      kes: new FakeKes(),
+      isTerminal,
+    })
+  const shown = await create(true)
+  expect(shown.stderr).toContain('█'.repeat(24))
+  expect(shown.stderr).toContain('100 %  7 of 7 bytes')
+  rmSync(backup)
+  expect(await create(false)).toMatchObject({ code: 0, stderr: '' })
+})
+
+test('who is not the admin is told that policies do not matter', async () => {
+  const kes = new FakeKes()
+  kes.describeSeal = () =>
+    Promise.reject(new NotAllowedError(403, 'not authorized: insufficient permissions'))
+  const { stderr } = await runKes('seal ls', { kes })
+  expect(stderr).toMatch(/was refused \/v1\/seal\/describe: that is for the admin identity alone\.\n$/)
 })
 
 test('what can not be removed from the disk yet is told', async () => {
