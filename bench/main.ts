@@ -10,6 +10,7 @@ import { sandboxProgram } from './sandbox.ts'
 import { serve } from './serve.ts'
 import { soakProgram } from './soak.ts'
 import { storeProgram } from './store.ts'
+import { watchProgram } from './watch.ts'
 
 const PROGRAMS: Readonly<Record<string, Program>> = {
   serve,
@@ -17,6 +18,7 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
   crypto: cryptoProgram,
   store: storeProgram,
   audit: auditProgram,
+  watch: watchProgram,
   argon2,
   soak: soakProgram,
   sandbox: sandboxProgram,

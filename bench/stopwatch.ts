@@ -46,7 +46,8 @@ export async function asyncLatencyOf(
   return latencyFrom(latencies)
 }
 
-function latencyFrom(latencies: number[]): Latency {
+/** @param latencies - milliseconds, in any order; sorted by this. */
+export function latencyFrom(latencies: number[]): Latency {
   latencies.sort((a, b) => a - b)
   return { p50Ms: percentile(latencies, 0.5), p99Ms: percentile(latencies, 0.99) }
 }

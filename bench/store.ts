@@ -10,6 +10,7 @@ import { listKeyDetails, listKeys } from '../packages/kes-server/src/operations/
 import { Seal } from '../packages/kes-server/src/seal/seal.ts'
 import { SqliteStore } from '../packages/kes-server/src/store/sqlite-store.ts'
 import { TemporaryFolder } from './cleanup.ts'
+import { fillStore } from './filled-store.ts'
 import { type Program, parseCount } from './program.ts'
 import { asyncLatencyOf, type Latency, latencyOf, millisOf } from './stopwatch.ts'
 import { formatMegabytes, formatNumber, formatTable } from './table.ts'
@@ -89,7 +90,7 @@ async function measure(keys: number, { changes, folder: parent }: Options): Prom
   using folder = new TemporaryFolder(parent)
   const path = join(folder.path, 'kes.db')
   const keyFile = randomBytes(32)
-  fill(path, keyFile, keys)
+  fillStore(path, keyFile, keys)
   const fileBytes = statSync(path).size + (existsSync(`${path}-wal`) ? statSync(`${path}-wal`).size : 0)
 
   let store: SqliteStore | undefined
@@ -123,20 +124,6 @@ async function measure(keys: number, { changes, folder: parent }: Options): Prom
   } finally {
     seal?.destroy()
     store?.close()
-  }
-}
-
-function fill(path: string, keyFile: Buffer, keys: number): void {
-  const store = SqliteStore.open(path)
-  try {
-    const seal = Seal.create(store, { kind: 'key file', bytes: Buffer.from(keyFile) })
-    const ring = new KeyRing(store, seal, openJournal(store, seal), { erasedNames: 'reserved' })
-    store.transaction(() => {
-      for (let number = 0; number < keys; number += 1) ring.create(parseKeyName(`key-${number}`), BY)
-    })
-    seal.destroy()
-  } finally {
-    store.close()
   }
 }
 

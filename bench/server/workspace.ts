@@ -24,6 +24,8 @@ export class Workspace implements Disposable {
   readonly storeFile: string
   /** As the config names it. */
   readonly auditFile: string
+  /** 32 bytes, which open the store. */
+  readonly rootKeyFile: string
   /** What the server writes to stderr. */
   readonly errorLogFile: string
   readonly caFile: string
@@ -40,6 +42,7 @@ export class Workspace implements Disposable {
     this.configFile = join(folder.path, 'kes.yml')
     this.storeFile = join(folder.path, 'kes.db')
     this.auditFile = join(folder.path, 'audit', 'audit.jsonl')
+    this.rootKeyFile = join(folder.path, 'root.key')
     this.errorLogFile = join(folder.path, 'error.log')
   }
 
@@ -51,9 +54,8 @@ export class Workspace implements Disposable {
       const admin = { certFile: certificates.clientCertificate, keyFile: certificates.clientKey }
       const stranger = await makeStranger(path)
       const workspace = new Workspace(folder, certificates.caCertificate, admin, stranger)
-      const rootKeyFile = join(path, 'root.key')
-      writeFileSync(rootKeyFile, randomBytes(32), { mode: 0o600 })
-      const files = { rootKeyFile, certFile: certificates.serverCertificate, keyFile: certificates.serverKey }
+      writeFileSync(workspace.rootKeyFile, randomBytes(32), { mode: 0o600 })
+      const files = { certFile: certificates.serverCertificate, keyFile: certificates.serverKey }
       writeFileSync(workspace.configFile, workspace.#config(certificates.clientIdentity, files, options))
       return workspace
     } catch (error) {
@@ -73,7 +75,7 @@ export class Workspace implements Disposable {
 
   #config(
     admin: string,
-    files: Record<'rootKeyFile' | 'certFile' | 'keyFile', string>,
+    files: Record<'certFile' | 'keyFile', string>,
     { audit = 'off', workers, isVerified = false, keyNames = [] }: WorkspaceOptions,
   ): string {
     // JSON is YAML as well, and needs no care for quotes.
@@ -92,7 +94,7 @@ export class Workspace implements Disposable {
       },
       ...(workers === undefined ? {} : { workers }),
       keys: keyNames.map((name) => ({ name })),
-      keystore: { sqlite: { path: this.storeFile, key_file: files.rootKeyFile } },
+      keystore: { sqlite: { path: this.storeFile, key_file: this.rootKeyFile } },
     })
   }
 }

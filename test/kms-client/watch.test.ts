@@ -1,4 +1,6 @@
 /** `watchKeys` against the real server, and against one that falls silent. */
+
+import type { Http2ServerResponse } from 'node:http2'
 import {
   KesClient,
   KesConnectionError,
@@ -130,6 +132,30 @@ describe('a server that', () => {
         }
       },
     )
+  })
+
+  test('is left in the middle of a line by the signal gives the reason of that, and no broken line', async () => {
+    const { promise: hasBegun, resolve: begin } = Promise.withResolvers<void>()
+    const answer = (_: unknown, response: Http2ServerResponse) => {
+      response.writeHead(200)
+      response.write('{"event":"snapshot-end","epoch":1}\n{"event":"cha')
+      begin()
+    }
+    for (const protocol of ['h2', 'http/1.1'] as const) {
+      await using fake = await startFakeServer(answer)
+      await using client = new KesClient({ endpoint: fake.endpoint, ca: fake.ca, protocol })
+      const stop = new AbortController()
+      const events: KeyEvent[] = []
+      const watching = (async () => {
+        for await (const event of client.watchKeys('', { signal: stop.signal })) {
+          events.push(event)
+          setTimeout(() => stop.abort(new Error('enough')), 50) // While the next line is waited for.
+        }
+      })()
+      await hasBegun
+      await expect(watching).rejects.toThrow('enough')
+      expect(events).toEqual([{ event: 'snapshot-end', epoch: 1 }])
+    }
   })
 
   test('ends the stream has its watch fail: there is no end of news', async () => {

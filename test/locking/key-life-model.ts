@@ -3,7 +3,7 @@
  * `docs/wire.md` and the README's table of states, as a program.
  */
 
-/** `untold`: erased because its time was over, and no delete has asked for it since. */
+/** `untold`: erased, and no delete has been answered so since: its time was over, or the disk took too long. */
 export type Phase = 'none' | 'enabled' | 'disabled' | 'pending' | 'erased' | 'untold'
 
 export interface Life {
@@ -43,6 +43,7 @@ const NOT_FOUND: Answer = { status: 404, code: 'KeyNotFound' }
 const EXISTS: Answer = { status: 400, code: 'KeyExists' }
 const RESERVED: Answer = { status: 400, code: 'KeyNameReserved' }
 const WRONG_STATE: Answer = { status: 409, code: 'WrongState' }
+const ERASE_PENDING: Answer = { status: 503, code: 'ErasePending' }
 const TOO_SHORT: Answer = { status: 400, code: 'WaitingPeriodTooShort' }
 
 export interface Step {
@@ -50,8 +51,19 @@ export interface Step {
   readonly next: Life
 }
 
-/** @param hasWaitingPeriod - whether the config asks for a week. */
-export function step(life: Life, change: Change, hasWaitingPeriod: boolean): Step {
+/**
+ * All that a call may answer. More than one thing only of an erasure, for which the disk may take longer than the call
+ * waits; then the news is owed.
+ *
+ * @param hasWaitingPeriod - whether the config asks for a week.
+ */
+export function stepsFrom(life: Life, change: Change, hasWaitingPeriod: boolean): Step[] {
+  const usual = step(life, change, hasWaitingPeriod)
+  if (usual.answer !== DONE || usual.next.phase !== 'erased') return [usual]
+  return [usual, { answer: ERASE_PENDING, next: { ...usual.next, phase: 'untold' } }]
+}
+
+function step(life: Life, change: Change, hasWaitingPeriod: boolean): Step {
   switch (change) {
     case 'create':
     case 'reuse':
@@ -136,9 +148,7 @@ export function afterDeletions(life: Life): Life {
 
 /** What may be so after a call that was never answered: its server was killed. */
 export function unanswered(life: Life, change: Change, hasWaitingPeriod: boolean): Life[] {
-  const { next } = step(life, change, hasWaitingPeriod)
-  // The news that a key is off the disk may have been on its way, or not.
-  return next.phase === 'erased' ? [life, next, { ...next, phase: 'untold' }] : [life, next]
+  return [life, ...stepsFrom(life, change, hasWaitingPeriod).map(({ next }) => next)]
 }
 
 /** What describe shows; undefined if there is no such key. */

@@ -23,7 +23,7 @@ import {
   type Change,
   described,
   type Life,
-  step,
+  stepsFrom,
   unanswered,
 } from './key-life-model.ts'
 
@@ -178,8 +178,8 @@ class Walk {
       return
     }
     const steps = lives
-      .map((life) => ({ life, ...step(life, change, this.#hasWaitingPeriod) }))
-      .filter((each) => isSame(each.answer, answer))
+      .flatMap((life) => stepsFrom(life, change, this.#hasWaitingPeriod).map((step) => ({ life, ...step })))
+      .filter((step) => isSame(step.answer, answer))
     if (steps.length === 0) {
       throw new Error(`${change} of ${name} answered ${show(answer)}, and it was ${show(lives)}`)
     }

@@ -23,21 +23,16 @@ export function processTree(pid: number): number[] {
 }
 
 /** @returns each place of a readable page at which one of the needles stands. */
-export function searchMemory(
-  pid: number,
-  needles: Readonly<Record<string, Buffer>>,
-): { found: Found[]; bytes: number } {
+export function searchMemory(pid: number, needles: Readonly<Record<string, Buffer>>): Found[] {
   const longest = Math.max(...Object.values(needles).map(({ length }) => length))
   const memory = openSync(`/proc/${pid}/mem`, 'r')
   const chunk = Buffer.alloc(CHUNK_BYTES)
   const found: Found[] = []
-  let bytes = 0
   try {
     for (const { start, end, path } of readableRegions(pid)) {
       for (let at = start; at < end; at += BigInt(CHUNK_BYTES - longest)) {
         const length = Number(end - at < BigInt(CHUNK_BYTES) ? end - at : BigInt(CHUNK_BYTES))
         const read = readChunk(memory, chunk, length, at)
-        bytes += read
         for (const [name, needle] of Object.entries(needles)) {
           for (const offset of offsetsOf(needle, chunk.subarray(0, read))) {
             const around = chunk.subarray(
@@ -57,7 +52,7 @@ export function searchMemory(
   } finally {
     closeSync(memory)
   }
-  return { found, bytes }
+  return found
 }
 
 interface Region {

@@ -12,6 +12,13 @@ export function allocSecret(length: number): Buffer {
   return Buffer.from(new ArrayBuffer(length))
 }
 
+/** A copy; whoever has the original wipes that. */
+export function copySecret(bytes: Uint8Array): Buffer {
+  const secret = allocSecret(bytes.length)
+  secret.set(bytes)
+  return secret
+}
+
 export function randomSecret(length: number): Buffer {
   return randomFillSync(allocSecret(length))
 }

@@ -22,11 +22,10 @@ import {
   createCipheriv,
   createDecipheriv,
   createHmac,
-  createSecretKey,
   type DecipherChaCha20Poly1305,
   type DecipherGCM,
-  type KeyObject,
 } from 'node:crypto'
+import { allocSecret, copySecret } from '../encoding/secret-bytes.ts'
 import { NotAuthenticError } from '../errors.ts'
 import type { Algorithm } from '../store/algorithm.ts'
 import { toRawCiphertext } from './legacy-ciphertext.ts'
@@ -55,25 +54,28 @@ export interface DataKey {
 /** The key that an iv leads to. */
 interface DerivedKey {
   readonly iv: Buffer // 16 bytes.
-  readonly key: KeyObject
+  readonly key: Buffer // 32 bytes; whoever drops it wipes it.
 }
 
-/** A secret key, ready for use. Nothing in it leads back to its bytes. */
+/**
+ * A secret key, ready for use. Its bytes and all that is derived from them are overwritten as soon as they are dropped,
+ * which those of a KeyObject are only when the collector comes to it.
+ */
 export class CipherKey {
   readonly algorithm: Algorithm
-  #secretKey: KeyObject | undefined
+  #secretKey: Buffer | undefined
   #generating: { readonly derived: DerivedKey; dataKeys: number } | undefined
   #lastDecrypting: DerivedKey | undefined
 
-  private constructor(algorithm: Algorithm, secretKey: KeyObject) {
+  private constructor(algorithm: Algorithm, secretKey: Buffer) {
     this.algorithm = algorithm
     this.#secretKey = secretKey
   }
 
-  /** Copies `secretKey`, 32 bytes, out of JavaScript's memory; the caller wipes its own copy. */
+  /** Copies `secretKey`, 32 bytes; the caller wipes its own copy. */
   static from(algorithm: Algorithm, secretKey: Uint8Array): CipherKey {
     assert.equal(secretKey.length, KEY_BYTES)
-    return new CipherKey(algorithm, createSecretKey(secretKey))
+    return new CipherKey(algorithm, copySecret(secretKey))
   }
 
   /**
@@ -83,7 +85,11 @@ export class CipherKey {
    */
   encrypt(plaintext: Uint8Array, context: Uint8Array): Buffer {
     const derived = this.#derive(takeRandom(IV_BYTES))
-    return seal(this.algorithm, derived, takeRandom(NONCE_BYTES), plaintext, context)
+    try {
+      return seal(this.algorithm, derived, takeRandom(NONCE_BYTES), plaintext, context)
+    } finally {
+      wipe(derived)
+    }
   }
 
   /**
@@ -92,6 +98,7 @@ export class CipherKey {
    */
   generate(context: Uint8Array): DataKey {
     if (this.#generating === undefined || this.#generating.dataKeys === DATA_KEYS_PER_IV_MAX) {
+      wipe(this.#generating?.derived)
       this.#generating = { derived: this.#derive(takeRandom(IV_BYTES)), dataKeys: 0 }
     }
     this.#generating.dataKeys += 1
@@ -114,8 +121,11 @@ export class CipherKey {
     return unseal(this.algorithm, this.#derivedFor(raw), raw, context)
   }
 
-  /** Drops the secret key and all that was derived from it; none of it can be used afterwards. */
+  /** Wipes the secret key and all that was derived from it; none of it can be used afterwards. */
   destroy(): void {
+    this.#secretKey?.fill(0)
+    wipe(this.#generating?.derived)
+    wipe(this.#lastDecrypting)
     this.#secretKey = undefined
     this.#generating = undefined
     this.#lastDecrypting = undefined
@@ -133,6 +143,7 @@ export class CipherKey {
     const generating = this.#generating?.derived
     if (generating?.iv.compare(raw, start, end) === 0) return generating
     if (this.#lastDecrypting?.iv.compare(raw, start, end) !== 0) {
+      wipe(this.#lastDecrypting)
       this.#lastDecrypting = this.#derive(Buffer.from(raw.subarray(start, end)))
     }
     return this.#lastDecrypting
@@ -154,15 +165,19 @@ export function repeatEncryption(
   plaintext: Uint8Array,
   context: Uint8Array,
 ): Buffer {
-  return seal(algorithm, derive(algorithm, createSecretKey(secretKey), iv), nonce, plaintext, context)
+  return seal(algorithm, derive(algorithm, secretKey, iv), nonce, plaintext, context)
 }
 
-function derive(algorithm: Algorithm, secretKey: KeyObject, iv: Buffer): DerivedKey {
-  const bytes =
-    algorithm === 'AES256' ? createHmac('sha256', secretKey).update(iv).digest() : hChaCha20(secretKey, iv)
-  const key = createSecretKey(bytes)
-  bytes.fill(0)
+function derive(algorithm: Algorithm, secretKey: Uint8Array, iv: Buffer): DerivedKey {
+  if (algorithm === 'ChaCha20') return { iv, key: hChaCha20(secretKey, iv) }
+  const digest = createHmac('sha256', secretKey).update(iv).digest()
+  const key = copySecret(digest)
+  digest.fill(0)
   return { iv, key }
+}
+
+function wipe(derived: DerivedKey | undefined): void {
+  derived?.key.fill(0)
 }
 
 const CHACHA20_CONSTANTS = Buffer.from('expand 32-byte k')
@@ -177,9 +192,9 @@ const CHACHA20_BLOCK_OF_ZEROS = Buffer.alloc(64)
  * Before them, words 0–3 are the constants and words 12–15 the iv: subtracted word by word (modulo 2^32,
  * little-endian) they leave the words that HChaCha20 gives. Encrypting zeros shows the keystream.
  */
-function hChaCha20(secretKey: KeyObject, iv: Buffer): Buffer {
+function hChaCha20(secretKey: Uint8Array, iv: Buffer): Buffer {
   const block = createCipheriv('chacha20', secretKey, iv).update(CHACHA20_BLOCK_OF_ZEROS)
-  const derived = Buffer.allocUnsafe(KEY_BYTES)
+  const derived = allocSecret(KEY_BYTES)
   for (let at = 0; at < 16; at += 4) {
     derived.writeUInt32LE((block.readUInt32LE(at) - CHACHA20_CONSTANTS.readUInt32LE(at)) >>> 0, at)
     derived.writeUInt32LE((block.readUInt32LE(48 + at) - iv.readUInt32LE(at)) >>> 0, 16 + at)

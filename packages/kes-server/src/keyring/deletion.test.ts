@@ -342,6 +342,9 @@ describe('a deletion is late, never early', () => {
     open.ring.cancelDeletion(orders, bob)
     expect(open.ring.describe(orders)).toMatchObject({ state: 'disabled', revision: 3 })
     verified()
+    open.ring.schedule(orders, DAY_MS, bob)
+    pass(DAY_MS)
+    expect(eraseDue()).toEqual(['orders'])
   })
 
   test('when a key was made one that waits by hand: it is damaged, and can be disabled', () => {

@@ -1,20 +1,21 @@
 /** The key behind the HMAC API: HMAC-SHA-256 with a key of its own, stored beside the secret key. */
 import assert from 'node:assert/strict'
-import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
+import { createHmac } from 'node:crypto'
+import { copySecret } from '../encoding/secret-bytes.ts'
 
 const KEY_BYTES = 32
 
 export class HmacKey {
-  #key: KeyObject | undefined
+  #key: Buffer | undefined
 
-  private constructor(key: KeyObject) {
+  private constructor(key: Buffer) {
     this.#key = key
   }
 
-  /** Copies `bytes`, 32 of them, out of JavaScript's memory; the caller wipes its own copy. */
+  /** Copies `bytes`, 32 of them; the caller wipes its own copy. */
   static from(bytes: Uint8Array): HmacKey {
     assert.equal(bytes.length, KEY_BYTES)
-    return new HmacKey(createSecretKey(bytes))
+    return new HmacKey(copySecret(bytes))
   }
 
   /** @returns 32 bytes. */
@@ -23,8 +24,9 @@ export class HmacKey {
     return createHmac('sha256', this.#key).update(message).digest()
   }
 
-  /** Drops the key; it can't be used afterwards. */
+  /** Wipes the key; it can't be used afterwards. */
   destroy(): void {
+    this.#key?.fill(0)
     this.#key = undefined
   }
 }

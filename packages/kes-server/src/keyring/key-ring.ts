@@ -25,7 +25,6 @@ import type { KeyMaterial, Seal } from '../seal/seal.ts'
 import type { KnownBackups } from '../store/journal-store.ts'
 import type { Algorithm, KeyRow, KeyState, KeyStore, ScheduledDeletion } from '../store/key-store.ts'
 import { CipherKey } from './ciphertext.ts'
-import { collectSoon } from './collector.ts'
 import { DeletionClock } from './deletion-clock.ts'
 import { deletionOfDetail, detailOfDueErasure, detailOfSchedule } from './deletion-detail.ts'
 import { fingerprintOf, fingerprintOfRow } from './fingerprint.ts'
@@ -335,6 +334,7 @@ export class KeyRing {
     const rootGeneration = isKnown ? row.rootGeneration : this.#store.rootGeneration()
     const written = this.#withMac({ ...row, ...changed, state, deletion, rootGeneration })
     this.#store.replace(written, row.revision)
+    this.#refusedDeletions.delete(name)
     return written
   }
 
@@ -487,7 +487,6 @@ export class KeyRing {
     const tombstone = { ...facts, mac: this.#seal.macOfErased(facts) }
     this.#store.erase(name, this.#options.erasedNames === 'free' ? undefined : tombstone)
     this.#lastUses.forget(idOf({ keyId }))
-    collectSoon()
     return recorded
   }
 
@@ -626,10 +625,8 @@ export class KeyRing {
   /** Should it fail, the next look begins where this one did. */
   #forgetChanged(foreignChanges: number): void {
     const changes = this.#journal.changesSince(this.#seenEntry, CHANGES_MAX)
-    const before = this.#cache.size
     if (changes === undefined) this.forgetAll()
     else for (const name of changes.names) this.#forget(name as KeyName)
-    if (this.#cache.size < before) collectSoon() // One of them may have been erased.
     this.#seenEntry = changes?.last ?? this.#journal.head().number
     this.#seenChanges = foreignChanges
   }

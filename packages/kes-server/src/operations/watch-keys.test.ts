@@ -79,10 +79,10 @@ test('a reader without room is given one page, and the next when it has room', a
   reader.isFull = true
   add(reader)
   await turns()
-  expect(reader.lines).toHaveLength(200)
+  expect(reader.lines).toHaveLength(50)
   reader.emit('drain')
   await turns()
-  expect(reader.lines).toHaveLength(400)
+  expect(reader.lines).toHaveLength(100)
   reader.drain()
   await turns()
   expect(reader.lines.at(-1)).toEqual({ event: 'snapshot-end', epoch: 1001 })
@@ -101,7 +101,7 @@ test('changes wait in the journal while a reader has no room, and none is lost',
   }
   await turns()
   const behind = reader.lines.length
-  expect(behind).toBeLessThan(600)
+  expect(behind).toBeLessThan(300)
   reader.drain()
   await turns()
   const changes = reader.lines.filter(({ event }) => event === 'change')

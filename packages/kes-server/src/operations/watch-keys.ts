@@ -13,9 +13,9 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Journal } from '../journal/journal.ts'
 import type { DamagedKey, KeyDescription, KeyRing } from '../keyring/key-ring.ts'
 
-/** A page takes about 5 ms; others have their turn behind it. */
-const PAGE_KEYS = 200
-const PAGE_ENTRIES = 500
+/** A page takes one or two milliseconds; others have their turn behind it. */
+const PAGE_KEYS = 50
+const PAGE_ENTRIES = 200
 /** Clients take a silence of some of these for a dead connection. */
 const HEARTBEAT_MS = 5000
 /** A reader that takes nothing for so long is cut at the next heartbeat. */

@@ -422,3 +422,17 @@ describe('several at once', () => {
     expect(() => ring.erase(name('a'), BY)).toThrow(KeyNotFoundError)
   })
 })
+
+test('a purge goes on until nothing is due, in as many rounds as it takes', async () => {
+  const names = Array.from({ length: 1100 }, (_, number) => name(`key-${number}`))
+  store.transaction(() => {
+    for (const each of names) ring.create(each, BY)
+  })
+  const records = [names[0], names[1099]].map((each) => sealedOf(each ?? name('none')))
+  store.transaction(() => {
+    for (const each of names) store.erase(each, undefined)
+  })
+  expect(await store.purge()).toBe(true)
+  const bytes = everyByte()
+  expect(records.map((record) => remainders(record, bytes))).toEqual([[], []])
+})

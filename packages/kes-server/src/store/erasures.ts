@@ -119,13 +119,16 @@ export class Erasures {
   }
 
   /**
-   * Tries once to remove all that is due.
+   * Removes all that is due, in as many rounds as it takes, unless one of them is held up.
    *
    * @returns whether nothing is left.
    * @throws what the disk or SQLite answered.
    */
   async purge(): Promise<boolean> {
-    return (await this.#joinRound()) && this.#statements.anyDue.get() === undefined
+    while (await this.#joinRound()) {
+      if (this.#statements.anyDue.get() === undefined) return true
+    }
+    return false
   }
 
   /** One round at a time; a call that comes while one runs waits for its end. */

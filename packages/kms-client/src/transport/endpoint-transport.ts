@@ -189,6 +189,7 @@ export class EndpointTransport {
   async *#chunksOf(reply: HttpReply, exchange: Exchange): AsyncGenerator<Buffer> {
     try {
       yield* readChunks(reply)
+      exchange.signal.throwIfAborted() // What was broken off by its signal ends like what is whole.
     } catch (error) {
       throw this.#explain(error, exchange.signal)
     } finally {
