@@ -18,7 +18,7 @@ import type { ClientCertificateMode, ListenerOptions } from './tls/listener.ts'
 import type { OutputName, WorkerStart } from './workers/calls.ts'
 import { SingleProcess } from './workers/hub.ts'
 import { splitLines } from './workers/lines.ts'
-import { Supervisor } from './workers/supervisor.ts'
+import { type MakeStart, Supervisor } from './workers/supervisor.ts'
 
 /** The file-based part of the TLS config, or a key pair that the caller has made. */
 export type ServerConfig = Omit<Config, 'tls'> & {
@@ -159,7 +159,7 @@ function workerStart(
   config: ServerConfig,
   { services, seal, storePath, lastUses }: Core,
   { credentials, clientCertificates }: WorkerStart['listener'],
-): WorkerStart {
+): ReturnType<MakeStart> {
   const { adminIdentity, policies, api, cache, log, keysOptions } = config
   const { keyPem, certPem } = credentials
   return {

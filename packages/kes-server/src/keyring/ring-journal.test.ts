@@ -309,7 +309,7 @@ describe('a store of the first schema', () => {
       const before = { ...row, journalEntry: 0 }
       open.store.replace({ ...before, mac: open.seal.macOfRow(before) }, row.revision)
     }
-    const tables = ['journal', 'journal_key', 'erasures', 'running_time', 'old_root']
+    const tables = ['backups', 'journal', 'journal_key', 'erasures', 'running_time', 'old_root']
     const columns = ['delete_at', 'running_from', 'waiting'].map((column) => ['keys', column])
     for (const table of ['store', 'keys', 'erased_names']) columns.push([table, 'root_generation'])
     edit(

@@ -8,8 +8,11 @@ import type { Origin } from '../operations/policies.ts'
 import type { ReadingKeys } from '../seal/seal.ts'
 import type { ListenerOptions } from '../tls/listener.ts'
 
-/** A {@link Call} whose query is its text. */
-export type PlainCall = Omit<Call, 'query'> & { readonly query: string }
+/** A {@link Call} whose query is its text, and whose body is sealed: see {@link BodySeal}. */
+export type PlainCall = Omit<Call, 'query' | 'body'> & {
+  readonly query: string
+  readonly body: Uint8Array | undefined
+}
 
 /** Where the lines of a log go: the error log to stderr, the audit log to stdout. */
 export type OutputName = 'error' | 'audit'
@@ -75,6 +78,8 @@ export interface WorkerStart {
   readonly storeId: Uint8Array
   /** Of each root key that rows may be sealed under. */
   readonly keys: readonly ReadingKeys[]
+  /** Seals the bodies of calls that change the store. */
+  readonly bodyKey: Uint8Array
   readonly uses: readonly KeyUse[]
   /** PEM, of the journal's public key. */
   readonly journalKey: string

@@ -16,6 +16,7 @@ import type { ErrorLog } from '../log/error-log.ts'
 import { countsOf, type Metrics, sumOf, type Usage } from '../metrics/metrics.ts'
 import { type Seal, wipeReadingKeys } from '../seal/seal.ts'
 import type { ListenerOptions } from '../tls/listener.ts'
+import { BodySeal } from './body-seal.ts'
 import type { OutputName, PlainCall, WorkerStart } from './calls.ts'
 import type { Hub } from './hub.ts'
 import { SharedRun } from './shared-run.ts'
@@ -33,6 +34,9 @@ const STOP_GRACE_MS = 2_000
 const UNSERVED_MAX = 1024
 
 const API_BY_PATH = new Map(APIS.map((api) => [api.path, api]))
+
+/** Makes the first message to a worker, but for what the supervisor adds itself. */
+export type MakeStart = () => Omit<WorkerStart, 'bodyKey'>
 
 export interface SupervisorOptions {
   readonly metrics: Metrics
@@ -52,7 +56,8 @@ export class Supervisor implements Hub {
   readonly #uses = new SharedRun(() => this.#askForUses())
   #core: Core | undefined
   #errorLog: ErrorLog | undefined
-  #start: (() => WorkerStart) | undefined
+  readonly #bodies = BodySeal.generate()
+  #start: MakeStart | undefined
   /** Counts of the dead. */
   #past: Usage | undefined
   #youngDeaths = 0
@@ -81,7 +86,7 @@ export class Supervisor implements Hub {
    * @param start - makes the first message to a worker, with keys that are wiped when it is sent.
    * @throws what keeps a worker from serving.
    */
-  async serve(core: Core, errorLog: ErrorLog, start: () => WorkerStart): Promise<void> {
+  async serve(core: Core, errorLog: ErrorLog, start: MakeStart): Promise<void> {
     this.#core = core
     if (core.auditWriter !== undefined) setInterval(() => this.#watchAudit(), AUDIT_WATCH_MS).unref()
     this.#errorLog = errorLog
@@ -93,8 +98,10 @@ export class Supervisor implements Hub {
   async #begin(worker: WorkerProcess): Promise<void> {
     if (this.#start === undefined) throw new Error('a worker can not begin before the store is open')
     const start = this.#start()
-    const isStarted = worker.start(start)
+    const bodyKey = this.#bodies.exportKey()
+    const isStarted = worker.start({ ...start, bodyKey })
     for (const keys of start.keys) wipeReadingKeys(keys)
+    bodyKey.fill(0)
     await isStarted
     this.#serving.add(worker)
     // Ahead of the first connection.
@@ -172,11 +179,15 @@ export class Supervisor implements Hub {
     return this.#change(services, api, call)
   }
 
-  #changeFor(path: string, { query, ...call }: PlainCall): Promise<Reply> {
+  #changeFor(path: string, { query, body, ...call }: PlainCall): Promise<Reply> {
     const api = API_BY_PATH.get(path)
     if (api === undefined || this.#core === undefined)
       throw new Error(`no API changes the store at '${path}'`)
-    return this.#change(this.#core.services, api, { ...call, query: new URLSearchParams(query) })
+    return this.#change(this.#core.services, api, {
+      ...call,
+      query: new URLSearchParams(query),
+      body: body && this.#bodies.open(body),
+    })
   }
 
   /**

@@ -18,6 +18,7 @@ import { PolicySet } from '../policy/policy.ts'
 import { Seal } from '../seal/seal.ts'
 import { SqliteStore } from '../store/sqlite-store.ts'
 import { VERSION } from '../version.ts'
+import { BodySeal } from './body-seal.ts'
 import type { SupervisorCalls, WorkerCalls, WorkerStart } from './calls.ts'
 import type { Hub } from './hub.ts'
 import { Lines } from './lines.ts'
@@ -61,6 +62,7 @@ class RemoteHub implements Hub {
   readonly #tasks: (() => Promise<void>)[] = []
   readonly #usage: SharedRun<Usage>
   readonly #gathering: SharedRun<void>
+  #bodies: BodySeal | undefined
 
   constructor(supervisor: Peer<SupervisorCalls>, uses: ReportedUses) {
     this.#supervisor = supervisor
@@ -69,9 +71,14 @@ class RemoteHub implements Hub {
   }
 
   async change(_services: Services, api: Api, call: Call): Promise<Reply> {
-    const changing = this.#supervisor.remote.change(api.path, { ...call, query: call.query.toString() })
-    call.body?.fill(0) // It has been copied for the way, and may hold a key.
-    return changing
+    if (this.#bodies === undefined) throw new Error('a worker can not change the store before it has begun')
+    const body = call.body && this.#bodies.seal(call.body)
+    return this.#supervisor.remote.change(api.path, { ...call, query: call.query.toString(), body })
+  }
+
+  /** Before the first change. */
+  sealBodies(bodies: BodySeal): void {
+    this.#bodies = bodies
   }
 
   usage(): Promise<Usage> {
@@ -176,6 +183,7 @@ export class Worker {
     this.#hub.beforeAcknowledging(() => auditLog.released())
     const seal = Seal.forReading(start.storeId, 'sealed')
     for (const keys of start.keys) seal.learnToRead(keys)
+    this.#hub.sealBodies(new BodySeal(start.bodyKey))
     this.#seal = seal
     const store = SqliteStore.openBeside(start.storePath, start.supervisorPid)
     const journal = new Journal(store, seal.storeId, createPublicKey(start.journalKey))
