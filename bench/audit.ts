@@ -20,6 +20,7 @@ are counted against the replies; one that is missing or too many makes the exit 
   --requests N       that count, for each row                               (default: 30000)
   --warm-up N        before those                                           (default: 2000)
   --concurrency N    requests at a time                                     (default: 64)
+  --workers N        processes that serve                                   (default: the server's, one a core)
   --overload N       requests at a time in the last row                     (default: 1000)
   --connections N    of HTTP/2, for each 250 requests at a time             (default: 4)
   --folder DIR       on the disk to look at               (default: the system's for temporary files)
@@ -30,6 +31,7 @@ interface Options {
   readonly requests: number
   readonly warmUp: number
   readonly concurrency: number
+  readonly workers: number | undefined
   readonly overload: number
   readonly connections: number
   readonly folder: string | undefined
@@ -79,8 +81,8 @@ async function measure(
   audit: Measurement['audit'],
   concurrency: number,
 ): Promise<Measurement> {
-  const { requests, warmUp, folder } = options
-  using workspace = await Workspace.create({ audit, parent: folder, keyNames: [KEY_NAME] })
+  const { requests, warmUp, folder, workers } = options
+  using workspace = await Workspace.create({ audit, parent: folder, workers, keyNames: [KEY_NAME] })
   await using server = await ServerProcess.start(workspace)
   const connections = options.connections * Math.ceil(concurrency / STREAMS_MAX)
   const plan = { operation: 'generate', protocol: 'h2', keyName: KEY_NAME, requests, warmUp } as const
@@ -153,6 +155,7 @@ function parseOptions(args: readonly string[]): Options | undefined {
       overload: { type: 'string', default: '1000' },
       connections: { type: 'string', default: '4' },
       folder: { type: 'string' },
+      workers: { type: 'string' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -165,6 +168,7 @@ function parseOptions(args: readonly string[]): Options | undefined {
     overload: parseCount('overload', values.overload),
     connections: parseCount('connections', values.connections),
     folder: values.folder,
+    workers: values.workers === undefined ? undefined : parseCount('workers', values.workers),
     isJson: values.json,
   }
 }

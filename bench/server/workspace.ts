@@ -12,8 +12,8 @@ export interface WorkspaceOptions {
   readonly audit?: 'off' | 'stdout' | 'file'
   /** Default: the system's for temporary files. */
   readonly parent?: string | undefined
-  /** Default: 1. */
-  readonly workers?: number
+  /** Processes that serve; the server's default if undefined. */
+  readonly workers?: number | undefined
   /** Whether client certificates must chain to the CA; otherwise any will do, as is KES's default. */
   readonly isVerified?: boolean
   readonly keyNames?: readonly string[]

@@ -4,7 +4,7 @@
  *   FAULT_FOLDER  only files whose path begins so; no symbolic link in it
  *   FAULT_AT      n, from 1; 0: none, only count
  *   FAULT_HOW     ENOSPC or EIO: the n-th fails.  short: the n-th write is cut in half, and true to its word.
- *                 full: all writes from the n-th on fail with ENOSPC
+ *                 full: all writes from the n-th on fail with ENOSPC.  slow: all from the n-th on take 1.5 s
  *   FAULT_COUNT   a file of 8 bytes that has the count, in the byte order of the machine
  *   FAULT_LOG     optional: a file to which each operation is appended, `write PATH`, `sync PATH` or `rename PATH`, before
  *                 it is made
@@ -22,7 +22,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum how { NONE, FAIL_ENOSPC, FAIL_EIO, SHORT, FULL };
+enum how { NONE, FAIL_ENOSPC, FAIL_EIO, SHORT, FULL, SLOW };
 enum verdict { PASS, FAIL, CUT };
 
 static const char *folder;
@@ -37,7 +37,7 @@ __attribute__((constructor)) static void begin(void) {
   if (folder == NULL || path == NULL || number == NULL || name == NULL) abort();
   at = strtol(number, NULL, 10);
   how = !strcmp(name, "ENOSPC") ? FAIL_ENOSPC : !strcmp(name, "EIO") ? FAIL_EIO
-      : !strcmp(name, "short") ? SHORT : !strcmp(name, "full") ? FULL : NONE;
+      : !strcmp(name, "short") ? SHORT : !strcmp(name, "full") ? FULL : !strcmp(name, "slow") ? SLOW : NONE;
   int file = open(path, O_RDWR | O_CREAT, 0600);
   if (file < 0 || ftruncate(file, sizeof *count) != 0) abort();
   count = mmap(NULL, sizeof *count, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
@@ -60,8 +60,9 @@ static enum verdict judge(const char *operation, const char *path) {
   int is_write = !strcmp(operation, "write");
   if (log_file >= 0) record(operation, path);
   long number = atomic_fetch_add(count, 1) + 1;
+  if (how == SLOW && number >= at) usleep(1500000);
   int is_hit = number == at || (how == FULL && at > 0 && number > at && is_write);
-  if (!is_hit || how == NONE) return PASS;
+  if (!is_hit || how == NONE || how == SLOW) return PASS;
   if (how == SHORT) return is_write ? CUT : PASS;
   errno = how == FAIL_EIO ? EIO : ENOSPC;
   return FAIL;

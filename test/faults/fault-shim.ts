@@ -12,7 +12,8 @@ export interface FaultPlan {
   readonly folder: string
   /** From 1; 0: nothing fails. */
   readonly at: number
-  readonly how: Fault
+  /** Slow: from then on nothing fails, but takes 1.5 s. */
+  readonly how: Fault | 'slow'
   /** A file to which each operation is appended, before it is made: `write PATH`, `sync PATH`, `rename PATH`. */
   readonly log?: string
 }

@@ -28,31 +28,35 @@ async function useKeys(server: ServerProcess, prefix: string, answered: Map<stri
 const total = (counts: ReadonlyMap<string, number>) =>
   [...counts.values()].reduce((sum, count) => sum + count, 0)
 
-test('after SIGKILL at any moment no event of an answered request is missing, and the chain goes on', async () => {
-  using installation = await Installation.make({ keys: ['my-key'], audit: { max_size: '64KiB' } })
-  const answered = new Map<string, number>()
-  for (let kill = 0; kill < KILLS; kill += 1) {
+test.for([1, 2])(
+  'after SIGKILL with %i workers no event of an answered request is missing',
+  async (workers) => {
+    const options = { keys: ['my-key'], workers, audit: { max_size: '64KiB' } }
+    using installation = await Installation.make(options)
+    const answered = new Map<string, number>()
+    for (let kill = 0; kill < KILLS; kill += 1) {
+      await using server = await installation.start()
+      const using = Array.from({ length: CLIENTS }, (_, client) =>
+        useKeys(server, `k${kill}-${client}`, answered).catch(() => undefined),
+      )
+      const enough = total(answered) + 20 + Math.floor(Math.random() * 60)
+      while (total(answered) < enough) await sleep(1)
+      server.kill('SIGKILL')
+      await server.ended
+      server.closeConnections()
+      await Promise.all(using)
+    }
     await using server = await installation.start()
-    const using = Array.from({ length: CLIENTS }, (_, client) =>
-      useKeys(server, `k${kill}-${client}`, answered).catch(() => undefined),
-    )
-    const enough = total(answered) + 20 + Math.floor(Math.random() * 60)
-    while (total(answered) < enough) await sleep(1)
-    server.kill('SIGKILL')
-    await server.ended
-    server.closeConnections()
-    await Promise.all(using)
-  }
-  await using server = await installation.start()
-  await verifyAudit(installation, server)
+    await verifyAudit(installation, server)
 
-  const events = new Map<string, number>()
-  for (const { req } of await readAuditLines(installation)) {
-    if (req !== undefined) events.set(req.path, (events.get(req.path) ?? 0) + 1)
-  }
-  for (const [path, count] of answered) expect(events.get(path) ?? 0, path).toBeGreaterThanOrEqual(count)
-  // No more events than clients had requests under way when they were cut.
-  const more = [...events].reduce((sum, [path, count]) => sum + count - (answered.get(path) ?? 0), 0)
-  expect(more).toBeLessThanOrEqual(KILLS * CLIENTS + 10 + KILLS)
-  expect(await server.stop()).toEqual({ code: 0, signal: null })
-})
+    const events = new Map<string, number>()
+    for (const { req } of await readAuditLines(installation)) {
+      if (req !== undefined) events.set(req.path, (events.get(req.path) ?? 0) + 1)
+    }
+    for (const [path, count] of answered) expect(events.get(path) ?? 0, path).toBeGreaterThanOrEqual(count)
+    // No more events than clients had requests under way when they were cut.
+    const more = [...events].reduce((sum, [path, count]) => sum + count - (answered.get(path) ?? 0), 0)
+    expect(more).toBeLessThanOrEqual(KILLS * CLIENTS + 10 + KILLS)
+    expect(await server.stop()).toEqual({ code: 0, signal: null })
+  },
+)

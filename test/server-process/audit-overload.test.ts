@@ -17,9 +17,12 @@ interface Use {
   readonly status: number
 }
 
-test(`${AT_A_TIME} requests at a time have an event each, and none is used once it is locked`, async () => {
+const TITLE = `with %i workers, ${AT_A_TIME} requests at a time have an event each, and a lock holds when it is answered`
+
+test.for([1, 2])(TITLE, { timeout: 240_000 }, async (workers) => {
   using installation = await Installation.make({
     keys: ['my-key'],
+    workers,
     audit: { stdout: 'off', max_size: '256KiB' },
   })
   await using server = await installation.start()
@@ -75,4 +78,4 @@ test(`${AT_A_TIME} requests at a time have an event each, and none is used once 
     expect(events.filter(({ res }) => res?.code === status)).toHaveLength(replies.length)
   }
   expect(await server.stop()).toEqual({ code: 0, signal: null })
-}, 240_000)
+})

@@ -99,12 +99,14 @@ test.for([0, 4_096, 12_288])('a disk with %i bytes left loses nothing', async (l
 
 const UNAVAILABLE = '{"message":"audit log is unavailable","code":"AuditUnavailable"\n}'
 
-test('with a full disk under the audit file keys are locked and erased, and not used until there is room', async ({
-  skip,
-}) => {
+const TITLE =
+  'with %i workers and no room for the audit file, keys are locked and erased, and not used until there is'
+
+test.for([1, 2])(TITLE, async (workers, { skip }) => {
   if (reason !== undefined) skip(reason)
   using installation = await Installation.make({
     under: disk,
+    workers,
     keys: ['my-key', 'gone', 'other'],
     audit: { stdout: 'off' },
   })

@@ -370,6 +370,33 @@ describe('a disk that fails', () => {
     expect(messages()).toEqual(['audit file opened', 'audit file written again', 'kept'])
   })
 
+  test('that is slow is known to be, and for a while after it has caught up', async () => {
+    vi.useFakeTimers({ toFake: ['performance', 'setInterval'] })
+    const gate = Promise.withResolvers<void>()
+    let isHeld = false
+    const openFile: typeof open = async (path, flags, mode) => {
+      const handle = await open(path, flags, mode)
+      const datasync = handle.datasync.bind(handle)
+      handle.datasync = async () => {
+        if (isHeld) await gate.promise
+        await datasync()
+      }
+      return handle
+    }
+    const writer = await openWriter({ openFile })
+    isHeld = true
+    const appended = writer.append([event('a')])
+    expect(writer.isSlow).toBe(false)
+    vi.advanceTimersByTime(201)
+    expect(writer.isSlow).toBe(true)
+    gate.resolve()
+    await appended
+    expect(writer.isSlow).toBe(true)
+    vi.advanceTimersByTime(1000)
+    expect(writer.isSlow).toBe(false)
+    await writer.close()
+  })
+
   test('because it is full gets the reserve, and takes no more than what is under way', async () => {
     let isFull = false
     const reserve: SpareSpace & { isThere: boolean } = {

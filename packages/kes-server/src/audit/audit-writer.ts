@@ -62,6 +62,9 @@ interface Waiting {
 /** A batch ends with the call that reaches this. */
 const BATCH_CHARACTERS_MAX = 512 * 1024
 const RETRY_MS = 1000
+/** A batch that takes longer says that the disk is slow, and so for a while after it has ended. */
+const SLOW_BATCH_MS = 200
+const SLOW_MS = 1000
 const VERIFY = "verify it with 'kes audit verify'"
 const ROTATION_RETRY_MS = 60_000
 
@@ -77,6 +80,9 @@ export class AuditWriter implements AuditSink {
   #waiting: Waiting[] = []
   #running: Promise<void> | undefined
   #problem: unknown
+  /** Of the batch under way; Infinity if there is none. */
+  #batchStartedMs = Number.POSITIVE_INFINITY
+  #slowUntilMs = 0
   #hasHeadProblem = false
   #rotationRetryMs = 0
   readonly #timers: NodeJS.Timeout[]
@@ -123,6 +129,12 @@ export class AuditWriter implements AuditSink {
     return this.#problem === undefined && this.#surroundings.reserve?.isThere !== false
   }
 
+  /** Whether lines may have waited for the disk for the last second. */
+  get isSlow(): boolean {
+    const nowMs = performance.now()
+    return nowMs < this.#slowUntilMs || nowMs - this.#batchStartedMs > SLOW_BATCH_MS
+  }
+
   append(lines: readonly string[]): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ lines, resolve, reject })
@@ -152,6 +164,7 @@ export class AuditWriter implements AuditSink {
   async #run(): Promise<void> {
     while (this.#waiting.length > 0) {
       const batch = this.#takeBatch()
+      this.#batchStartedMs = performance.now()
       try {
         if (this.#isRotationDue()) await this.#rotate()
         await this.#commit(batch.flatMap(({ lines }) => lines))
@@ -161,6 +174,8 @@ export class AuditWriter implements AuditSink {
         this.#failed(error)
         for (const { reject } of batch) reject(error)
       }
+      if (this.isSlow) this.#slowUntilMs = performance.now() + SLOW_MS
+      this.#batchStartedMs = Number.POSITIVE_INFINITY
     }
     this.#running = undefined
   }

@@ -205,7 +205,8 @@ export class Supervisor implements Hub {
 
   async barrier(): Promise<void> {
     for (const listener of this.#listeners) listener()
-    await Promise.all([...this.#workers].map((worker) => worker.acknowledge()))
+    const isHeldUp = () => this.#core?.auditWriter?.isSlow === true
+    await Promise.all([...this.#workers].map((worker) => worker.acknowledge(isHeldUp)))
   }
 
   #announce(): void {

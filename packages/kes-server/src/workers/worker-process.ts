@@ -12,6 +12,8 @@ const PROGRAM = new URL(`./main${extname(import.meta.filename)}`, import.meta.ur
 
 /** A worker that has not acknowledged a change by then is killed. */
 const ACKNOWLEDGE_MS = 1000
+/** The same for one that may wait for the disk of the audit file, to send the replies that it holds. */
+const ACKNOWLEDGE_HELD_UP_MS = 10_000
 /** Of what a worker prints, which it does only when it dies, the last bytes are kept. */
 const PRINTED_CHARACTERS_MAX = 16_384
 
@@ -116,13 +118,20 @@ export class WorkerProcess {
    * Fulfilled when the worker has seen what is committed, and what it had begun before has ended: because it says so,
    * or because it is dead. One that is not serving has nothing to acknowledge: it holds no key and has no connection
    * until it has begun, and reads the store then.
+   *
+   * @param isHeldUp - whether it may well wait for something that is not its fault.
    */
-  async acknowledge(): Promise<void> {
+  async acknowledge(isHeldUp: () => boolean): Promise<void> {
     if (!this.#isServing) return
     const timer = Promise.withResolvers<boolean>()
     // Should this process itself have been held up, the answer may be there, and is read before the immediate runs.
-    const giveUp = () => setImmediate(() => timer.resolve(false))
-    const timeout = setTimeout(giveUp, ACKNOWLEDGE_MS)
+    const latestMs = performance.now() + ACKNOWLEDGE_HELD_UP_MS
+    const giveUp = () =>
+      setImmediate(() => {
+        if (isHeldUp() && performance.now() < latestMs) timeout = setTimeout(giveUp, ACKNOWLEDGE_MS)
+        else timer.resolve(false)
+      })
+    let timeout = setTimeout(giveUp, ACKNOWLEDGE_MS)
     const answer = this.peer.remote.acknowledge().then(
       () => true,
       () => false,
