@@ -1,9 +1,7 @@
 // Change and entry are one commit: whatever moment a server is killed at, its store and its journal agree.
-import { createPublicKey } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { JournalVerifier } from '../../packages/kes-server/src/journal/verify.ts'
 import { Installation } from './installation.ts'
+import { statesByJournal } from './journal-states.ts'
 import type { ServerProcess } from './server-process.ts'
 
 /** More with `JOURNAL_KILLS=200`. */
@@ -22,24 +20,6 @@ async function changeKeys(server: ServerProcess, prefix: string): Promise<void> 
       await server.request('PUT', `/v1/key/${api}/${prefix}-${count}`)
     if (count % 2 === 0) await server.request('DELETE', `/v1/key/delete/${prefix}-${count}`)
   }
-}
-
-/** What the whole journal, verified, says of each key: the last revision and state. */
-async function statesByJournal(server: ServerProcess, publicKeyFile: string): Promise<Map<string, string>> {
-  const verifier = new JournalVerifier(createPublicKey(readFileSync(publicKeyFile)))
-  const states = new Map<string, string>()
-  for (let after: number | undefined = 0; after !== undefined; ) {
-    const page = await get(server, `/v1/journal/entries?after=${after}`)
-    for (const { entry, signature } of page.entries) {
-      const bytes = Buffer.from(entry, 'base64')
-      const { name, state, revision } = verifier.next({ bytes, signature: Buffer.from(signature, 'base64') })
-      if (state === 'erased') states.delete(name)
-      else if (name !== '') states.set(name, `${state} ${revision}`)
-    }
-    after = page.continue_at
-  }
-  verifier.end()
-  return states
 }
 
 async function get(server: ServerProcess, path: string): Promise<Page> {
