@@ -57,3 +57,19 @@ export class FaultShim implements Disposable {
     rmSync(this.#folder, { recursive: true })
   }
 }
+
+export interface FaultCase {
+  /** From 1. */
+  readonly at: number
+  readonly how: Fault
+}
+
+/** @param sample - `all`, or how many: then evenly over the whole run, each fault in its turn. */
+export function faultCases(operations: number, sample: string): FaultCase[] {
+  const all = Array.from({ length: operations }, (_, index) => index + 1)
+  if (sample === 'all') return all.flatMap((at) => FAULTS.map((how) => ({ at, how })))
+  return Array.from({ length: Number(sample) }, (_, index) => ({
+    at: 1 + Math.floor((index * operations) / Number(sample)),
+    how: FAULTS[index % FAULTS.length] ?? 'EIO',
+  }))
+}

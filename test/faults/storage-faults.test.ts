@@ -22,7 +22,7 @@ import { peerTest } from '../peers/peer.ts'
 import { readAuditLines, verifyAuditWith } from '../server-process/audit-log-files.ts'
 import { Installation } from '../server-process/installation.ts'
 import { ServerProcess } from '../server-process/server-process.ts'
-import { FAULTS, type Fault, FaultShim } from './fault-shim.ts'
+import { type Fault, FaultShim, faultCases } from './fault-shim.ts'
 
 const SAMPLE = process.env.STORAGE_FAULTS ?? '50'
 const AT_A_TIME = Number(process.env.STORAGE_FAULTS_AT_A_TIME ?? 2)
@@ -161,16 +161,6 @@ function stateOf({ services: { ring, store } }: Core, text: string): State {
   }
 }
 
-/** All of them, or so many, evenly over the whole run, each fault in its turn. */
-function casesOf(operations: number): { readonly at: number; readonly how: Fault }[] {
-  const all = Array.from({ length: operations }, (_, index) => index + 1)
-  if (SAMPLE === 'all') return all.flatMap((at) => FAULTS.map((how) => ({ at, how })))
-  return Array.from({ length: Number(SAMPLE) }, (_, index) => ({
-    at: 1 + Math.floor((index * operations) / Number(SAMPLE)),
-    how: FAULTS[index % FAULTS.length] ?? 'EIO',
-  }))
-}
-
 peerTest(
   'cc',
   `nothing acknowledged is lost where a write, sync or rename fails (${SAMPLE} of them)`,
@@ -179,7 +169,7 @@ peerTest(
     const honest = await runWithFault(shim, 0, 'EIO')
     expect(honest.isStarted).toBe(true)
     expect(honest.operations).toBeGreaterThan(100)
-    const cases = casesOf(honest.operations)
+    const cases = faultCases(honest.operations, SAMPLE)
     const counts = { started: 0, 'not started': 0 }
     const problems: string[] = []
     const next = async () => {

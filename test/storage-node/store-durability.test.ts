@@ -3,12 +3,12 @@
  * its directory's entry, then the index. Seen from the operations themselves, because no test can pull the plug.
  */
 import { spawn } from 'node:child_process'
-import { closeSync, mkdtempSync, openSync, readFileSync, realpathSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { closeSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { expect } from 'vitest'
 import { FaultShim } from '../faults/fault-shim.ts'
+import { makeMemoryFolder } from '../memory-folder.ts'
 import { peerTest } from '../peers/peer.ts'
 import { NONE } from './stored-values.ts'
 
@@ -86,7 +86,7 @@ peerTest(
   'a change is answered once its files and the index are on the disk, the files first',
   async () => {
     using shim = new FaultShim()
-    const folder = mkdtempSync(join(realpathSync(tmpdir()), 'latchkey-order-'))
+    const folder = makeMemoryFolder()
     try {
       const { operations, words } = await record(shim, folder)
       const changes = changesOf(operations, words)

@@ -5,13 +5,13 @@
  * `STORE_FAULTS=all` tries every n with every fault; a number, so many of them.
  */
 import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { FileObjectStore, fsck } from '@latchkey/storage-node'
 import { expect } from 'vitest'
-import { FAULTS, type Fault, FaultShim } from '../faults/fault-shim.ts'
+import { type Fault, FaultShim, faultCases } from '../faults/fault-shim.ts'
+import { makeMemoryFolder } from '../memory-folder.ts'
 import { peerTest } from '../peers/peer.ts'
 import { BUCKET, follow, nothingStored, verify } from './stored-values.ts'
 
@@ -20,7 +20,6 @@ const WRITER = join(import.meta.dirname, 'store-writer.ts')
 /** Enough for each kind of change on each of three keys, more than once. */
 const CHANGES = '25'
 const SEED = '7'
-const PARENT = realpathSync(existsSync('/dev/shm') ? '/dev/shm' : tmpdir())
 
 interface Outcome {
   readonly operations: number
@@ -28,7 +27,7 @@ interface Outcome {
 }
 
 async function runWithFault(shim: FaultShim, at: number, how: Fault): Promise<Outcome> {
-  const folder = mkdtempSync(join(PARENT, 'latchkey-faults-'))
+  const folder = makeMemoryFolder()
   try {
     const { env, count } = shim.plan({ folder, at, how })
     const writer = spawn(process.execPath, [WRITER, folder, SEED, CHANGES], {
@@ -58,16 +57,6 @@ async function runWithFault(shim: FaultShim, at: number, how: Fault): Promise<Ou
   }
 }
 
-/** All of them, or so many, evenly over the whole run, each fault in its turn. */
-function casesOf(operations: number): { readonly at: number; readonly how: Fault }[] {
-  const all = Array.from({ length: operations }, (_, index) => index + 1)
-  if (SAMPLE === 'all') return all.flatMap((at) => FAULTS.map((how) => ({ at, how })))
-  return Array.from({ length: Number(SAMPLE) }, (_, index) => ({
-    at: 1 + Math.floor((index * operations) / Number(SAMPLE)),
-    how: FAULTS[index % FAULTS.length] ?? 'EIO',
-  }))
-}
-
 peerTest(
   'cc',
   `no object is lost or halved where a write, sync or rename fails (${SAMPLE} of them)`,
@@ -78,7 +67,7 @@ peerTest(
     expect(honest.operations).toBeGreaterThan(100)
     const problems: string[] = []
     let failed = 0
-    for (const { at, how } of casesOf(honest.operations)) {
+    for (const { at, how } of faultCases(honest.operations, SAMPLE)) {
       try {
         const { output } = await runWithFault(shim, at, how)
         if (/^failed /m.test(output)) failed += 1

@@ -1,19 +1,17 @@
 /** Whenever a process is killed: what it had answered is there, what it had not is there whole or not at all. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FileObjectStore, fsck } from '@latchkey/storage-node'
 import { expect, test } from 'vitest'
+import { makeMemoryFolder } from '../memory-folder.ts'
 import { BUCKET, follow, nothingStored, verify } from './stored-values.ts'
 
 /** More with `STORE_KILLS=5000`. */
 const KILLS = Number(process.env.STORE_KILLS ?? 100)
 const WRITER = join(import.meta.dirname, 'store-writer.ts')
-/** A kill takes nothing that was written, be it on a disk or not; without one, more happens until it comes. */
-const PARENT = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 const RUN_MS_MAX = 250
 /** After so many kills, the files are checked against the index, too. */
 const KILLS_PER_FSCK = 10
@@ -50,7 +48,8 @@ async function runAndKill(folder: string, seed: number): Promise<string> {
 test(`of ${KILLS} kills none loses what was answered, or leaves half of anything`, {
   timeout: TIMEOUT_MS,
 }, async () => {
-  const folder = mkdtempSync(join(PARENT, 'latchkey-kills-'))
+  // A kill takes nothing that was written, be it on a disk or not; without one, more happens until it comes.
+  const folder = makeMemoryFolder()
   const expected = nothingStored()
   let answered = 0
   try {

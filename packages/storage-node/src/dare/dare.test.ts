@@ -181,7 +181,7 @@ describe('any content', () => {
     .map(([bytes, chunkBytes]) => ({ bytes: randomBytes(bytes), chunkBytes }))
   const cipher = fc.constantFrom<DareCipher>('AES-256-GCM', 'ChaCha20-Poly1305')
 
-  test('comes back whatever the pieces it is written and read in', () => {
+  test('comes back whatever the pieces it is written and read in', { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(
         content,

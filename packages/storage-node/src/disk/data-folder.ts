@@ -6,8 +6,9 @@
  *     index.db     SQLite, beside its log
  *     incoming/  files/
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { nextOf, replaceFile, syncDirectory } from './durable-file.ts'
 import { NotADataFolderError } from './errors.ts'
 import { codeOf } from './file-folder.ts'
 
@@ -24,9 +25,9 @@ export function prepareDataFolder(path: string): void {
   mkdirSync(path, { recursive: true, mode: 0o700 })
   const mark = readMark(path)
   if (mark === undefined) {
-    const other = readdirSync(path).find((name) => name !== MARK)
+    const other = readdirSync(path).find((name) => ![MARK, nextOf(MARK)].includes(name))
     if (other !== undefined) throw new NotADataFolderError(path, `it holds '${other}', but no ${MARK}`)
-    writeDurably(join(path, MARK), `${JSON.stringify({ format: FORMAT, version: VERSION })}\n`)
+    replaceFile(join(path, MARK), `${JSON.stringify({ format: FORMAT, version: VERSION })}\n`)
   } else {
     checkMark(path, mark)
   }
@@ -87,24 +88,5 @@ function parseMark(text: string): { readonly format?: unknown; readonly version?
   } catch (error) {
     if (error instanceof SyntaxError) return undefined
     throw error
-  }
-}
-
-function writeDurably(path: string, text: string): void {
-  const file = openSync(path, 'w', 0o600)
-  try {
-    writeSync(file, text)
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
-}
-
-function syncDirectory(path: string): void {
-  const directory = openSync(path, 'r')
-  try {
-    fsyncSync(directory)
-  } finally {
-    closeSync(directory)
   }
 }

@@ -1,25 +1,16 @@
-import {
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { makeMemoryFolder } from '../../../../test/memory-folder.ts'
 import { FileObjectStore } from './file-object-store.ts'
 import { fsck } from './fsck.ts'
 
-const IN_MEMORY = existsSync('/dev/shm') ? '/dev/shm' : undefined
 let folder: string
 
 beforeEach(() => {
-  folder = mkdtempSync(join(IN_MEMORY ?? tmpdir(), 'latchkey-node-'))
+  folder = makeMemoryFolder()
 })
 
 afterEach(() => rmSync(folder, { recursive: true }))
@@ -117,7 +108,9 @@ const STEPS: readonly Step[] = [
   },
 ]
 
-test('after any changes there is no problem, and the files alone give the same state', async () => {
+test('after any changes there is no problem, and the files alone give the same state', {
+  timeout: 60_000,
+}, async () => {
   const steps = fc.array(fc.tuple(fc.constantFrom(...STEPS), fc.nat(100_000)), { maxLength: 40 })
   await fc.assert(
     fc.asyncProperty(steps, async (steps) => {
@@ -138,7 +131,7 @@ test('after any changes there is no problem, and the files alone give the same s
       expect(await withStore(stateOf)).toEqual(before)
       expect((await fsck(folder)).problems).toEqual([])
     }),
-    { numRuns: 40 },
+    { numRuns: 20 },
   )
 })
 

@@ -58,7 +58,7 @@ const query = fc.record(
   { requiredKeys: ['max'] },
 )
 
-test('the pages together are what S3 says, and none is longer than asked', () => {
+test('the pages together are what S3 says, and none is longer than asked', { timeout: 60_000 }, () => {
   fc.assert(
     fc.property(keys, query, (keys, query) => {
       const items: string[] = []

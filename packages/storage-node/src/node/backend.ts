@@ -15,8 +15,8 @@ import {
   readConfigHeader,
 } from '../backend/config-file.ts'
 import { StreamNotAuthenticError } from '../backend/config-stream.ts'
+import { replaceFile } from '../disk/durable-file.ts'
 import type { SettingsCodec } from '../s3/bucket-settings.ts'
-import { replaceFile } from './durable-file.ts'
 
 const FILE = 'config.json'
 const CONFIG_PATH = 'config/config.json'

@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { BuiltinKms, type Kms, KmsError, type KmsErrorReason } from '@latchkey/kms-client/kms'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { makeMemoryFolder } from '../../../../test/memory-folder.ts'
 import { FileObjectStore } from '../disk/file-object-store.ts'
 import { listedEtags } from '../s3/listed-etags.ts'
 import { writeObject } from '../s3/object-write.ts'
@@ -14,7 +14,6 @@ import type { CustomerKey, EncryptionRequest } from '../sse/mode.ts'
 import { explainObject } from './explain-object.ts'
 import { type RotatedPage, type RotateQuery, rotatePage } from './rotate-keys.ts'
 
-const IN_MEMORY = existsSync('/dev/shm') ? '/dev/shm' : undefined
 const CUSTOMER_KEY: CustomerKey = { key: Buffer.alloc(32, 9), md5: 'md5' }
 
 /** Two external keys, each of which may be out of use. */
@@ -53,7 +52,7 @@ let store: FileObjectStore
 let keys: TwoKeys
 
 beforeEach(async () => {
-  folder = mkdtempSync(join(IN_MEMORY ?? tmpdir(), 'latchkey-node-'))
+  folder = makeMemoryFolder()
   store = await FileObjectStore.open(folder)
   keys = new TwoKeys()
   await store.createBucket('bucket')
