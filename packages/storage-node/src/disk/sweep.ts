@@ -24,14 +24,12 @@ async function isInUse(folder: FileFolder, index: ObjectIndex, id: string): Prom
 }
 
 async function isPart(folder: FileFolder, id: string): Promise<boolean> {
-  const file = await folder.open(id)
   try {
+    await using file = await folder.open(id)
     const { record } = await readTail(file)
     return record.kind === 'part'
   } catch (error) {
-    if (error instanceof DataDamagedError) return false // Was being written: nobody names it.
+    if (error instanceof DataDamagedError) return false // Was being written, or is gone: nobody names it.
     throw error
-  } finally {
-    await file.close()
   }
 }

@@ -53,9 +53,15 @@ export async function listen(
     tls === undefined
       ? createServer(options)
       : createTlsServer({ ...options, ...tls, minVersion: 'TLSv1.2', ALPNProtocols: ['http/1.1'] })
-  server.on('request', (request, response) => void handle(request, response))
+  const running = new Set<Promise<void>>()
+  const serve: Handler = async (...exchange) => {
+    const ended = handle(...exchange)
+    running.add(ended)
+    await ended.finally(() => running.delete(ended))
+  }
+  server.on('request', (request, response) => void serve(request, response))
   server.on('checkContinue', (request, response) => {
-    void handle(request, response, () => response.writeContinue())
+    void serve(request, response, () => response.writeContinue())
   })
   server.on('clientError', refuseUnreadable)
   server.timeout = IDLE_TIMEOUT_MS
@@ -67,11 +73,12 @@ export async function listen(
     })
   })
   const { address: host, port } = server.address() as AddressInfo
-  return { address: { host, port }, isSecure: tls !== undefined, close: () => close(server) }
+  return { address: { host, port }, isSecure: tls !== undefined, close: () => close(server, running) }
 }
 
-function close(server: Server): Promise<void> {
-  return new Promise((resolve) => {
+/** Also waits for what a request does after its connection is gone, such as to remove what it had begun to store. */
+async function close(server: Server, running: ReadonlySet<Promise<void>>): Promise<void> {
+  await new Promise<void>((resolve) => {
     const timer = setTimeout(() => server.closeAllConnections(), STOP_TIMEOUT_MS)
     server.close(() => {
       clearTimeout(timer)
@@ -79,6 +86,7 @@ function close(server: Server): Promise<void> {
     })
     server.closeIdleConnections()
   })
+  await Promise.allSettled(running)
 }
 
 /** What is no HTTP/1.1 request. */
