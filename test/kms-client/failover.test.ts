@@ -84,10 +84,22 @@ describe('several servers', () => {
   test('one of which hangs: no call fails, and one after another only the first waits', async () => {
     await using group = await Group.start(3, answerVersion)
     group.handlers[2] = hang
-    await using client = clientOf(group)
+    await using client = clientOf(group, { attemptTimeoutMs: 500 })
     for (let call = 0; call < 20; call++) await expect(client.version()).resolves.toEqual(VERSION)
     // Looks at it, in the background, are the rest.
     expect(group.counts()[2]).toBeLessThan(4)
+  })
+
+  test('one of which is too slow for a hasty call: it is still used by the others', async () => {
+    await using group = await Group.start(2, answerVersion)
+    await using client = clientOf(group, { attemptTimeoutMs: 2_000 })
+    await client.endpoints() // Connected.
+    group.handlers[0] = hang
+    await Promise.allSettled([client.version({ timeoutMs: 100 }), client.version({ timeoutMs: 100 })])
+    group.handlers[0] = answerVersion
+    group.reset()
+    for (let call = 0; call < 6; call++) await client.version()
+    expect(group.counts()).toEqual([3, 3])
   })
 
   test('one of which goes down and comes back: it is used again once a look has found it', async () => {

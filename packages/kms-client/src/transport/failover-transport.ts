@@ -50,6 +50,8 @@ type Attempt<Reply> = (transport: EndpointTransport, request: TransportRequest) 
 
 const LOOK_TIMEOUT_MS = 2_000
 const DELAY_GROWTH = 3
+/** That a server does not answer in less time says nothing about it. */
+const HASTE_MS = 250
 /** If a server asks for more, the caller is told, who may have something better to do than to wait. */
 const RETRY_AFTER_MAX_MS = 30_000
 
@@ -141,15 +143,18 @@ export class FailoverTransport implements Transport {
       member.health.succeeded()
       return reply
     } catch (error) {
-      if (!this.#isClosed && !request.signal?.aborted) this.#note(member, judge(error))
+      if (!this.#isClosed && !request.signal?.aborted) this.#note(member, error)
       throw error
     } finally {
       member.underWay--
     }
   }
 
-  #note({ health }: Member, { isOutage }: Verdict): void {
-    if (isOutage) health.failed(Date.now())
+  #note({ health }: Member, error: unknown): void {
+    const isHaste =
+      error instanceof KesTimeoutError && error.timeoutMs < Math.min(HASTE_MS, this.#options.attemptTimeoutMs)
+    if (isHaste) return
+    if (judge(error).isOutage) health.failed(performance.now())
     else health.succeeded()
   }
 
@@ -202,7 +207,7 @@ export class FailoverTransport implements Transport {
 
   #lookAtShelved(): void {
     if (this.#members.length === 1) return
-    const nowMs = Date.now()
+    const nowMs = performance.now()
     for (const member of this.#members) {
       if (!member.isLookedAt && member.health.isDue(nowMs)) void this.#lookAt(member)
     }
