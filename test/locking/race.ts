@@ -25,6 +25,8 @@ const KILL_INTERVAL_MS = 4_000
 export interface RaceOptions {
   /** Uses that meet a lock. */
   readonly n: number
+  /** Default: `sqlite`. */
+  readonly store?: 'sqlite' | 'fs'
   /** Another program than the server's own. */
   readonly program?: string | undefined
   /** Ends the race at the first violation. */
@@ -42,7 +44,10 @@ export interface RaceResult {
 }
 
 export async function race(options: RaceOptions): Promise<RaceResult> {
-  using installation = await Installation.make({ workers: WORKERS, audit: { stdout: 'off' } })
+  using installation = await Installation.make({
+    ...{ workers: WORKERS, audit: { stdout: 'off' } },
+    ...(options.store === undefined ? {} : { store: options.store }),
+  })
   await using server = await installation.start(undefined, {
     ...(options.program === undefined ? {} : { program: options.program }),
   })

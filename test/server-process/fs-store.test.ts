@@ -39,14 +39,13 @@ const { keys, rows } = readVectors<Vectors>('ciphertexts.json')
 
 /** An installation of the Go KES: its config names the folder of keys, and nothing of ours. */
 async function installGoKes(): Promise<{ installation: Installation; folder: string }> {
-  const installation = await Installation.make()
+  const installation = await Installation.make({ store: 'fs' })
   const folder = join(installation.folder, 'keys')
   mkdirSync(folder, { mode: 0o755 })
   for (const { name, stored_value } of keys) {
     writeFileSync(join(folder, name), stored_value, { mode: 0o600 })
     installation.secrets.addBytes(decodeStoredKey(stored_value).secretKey)
   }
-  installation.editConfig(/"sqlite": \{[^}]*\}/, `"fs": { "path": ${JSON.stringify(folder)} }`)
   return { installation, folder }
 }
 

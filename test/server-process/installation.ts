@@ -35,6 +35,8 @@ export interface InstallationOptions {
   readonly waitingPeriod?: string
   /** `log.audit`, as in the config file. */
   readonly audit?: Readonly<Record<string, string | number>>
+  /** Default: `sqlite`. `fs`: the folder `keys`, which its config names as the Go KES's does, with no field of ours. */
+  readonly store?: 'sqlite' | 'fs'
 }
 
 /** The files of one server. */
@@ -144,7 +146,7 @@ function configText(
   { storeFile, keyFile, auditFile, folder, admin }: Installation,
   options: InstallationOptions,
 ): string {
-  const { policies = {}, timeouts = {}, keys = [], workers, waitingPeriod = '0s', audit } = options
+  const { store, policies = {}, timeouts = {}, keys = [], workers, waitingPeriod = '0s', audit } = options
   return `${JSON.stringify(
     {
       version: 'v1',
@@ -159,7 +161,10 @@ function configText(
         deletion: { waiting_period: waitingPeriod },
         predefined: keys.map((name) => ({ name })),
       },
-      keystore: { sqlite: { path: storeFile, key_file: keyFile } },
+      keystore:
+        store === 'fs'
+          ? { fs: { path: join(folder, 'keys') } }
+          : { sqlite: { path: storeFile, key_file: keyFile } },
     },
     undefined,
     2,

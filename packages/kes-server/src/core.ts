@@ -20,6 +20,7 @@ import { PolicySet } from './policy/policy.ts'
 import { SavedUses } from './saved-uses.ts'
 import type { Seal } from './seal/seal.ts'
 import { asStartError } from './store/open-errors.ts'
+import type { SqliteStore } from './store/sqlite-store.ts'
 import { VERSION } from './version.ts'
 import type { Hub } from './workers/hub.ts'
 
@@ -41,8 +42,7 @@ export interface Core {
   readonly services: Services
   readonly seal: Seal
   readonly lastUses: LastUses
-  /** Of the store's file. */
-  readonly storePath: string
+  readonly store: SqliteStore
   /** As the banner names the store. */
   readonly storeLabel: string
   /** Undefined without an audit file. */
@@ -103,7 +103,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     },
     seal: opened.seal,
     lastUses: uses.lastUses,
-    storePath: opened.store.path,
+    store: opened.store,
     storeLabel: opened.label,
     auditWriter,
     async close() {

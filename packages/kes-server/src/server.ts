@@ -13,6 +13,7 @@ import type { Clocks } from './keyring/deletion-clock.ts'
 import { Broadcast } from './log/broadcast.ts'
 import { createLogger, ErrorLog } from './log/error-log.ts'
 import { Metrics } from './metrics/metrics.ts'
+import { FsStore } from './store/fs-store.ts'
 import { readClientCas, readCredentials, type TlsCredentials } from './tls/credentials.ts'
 import type { ClientCertificateMode, ListenerOptions } from './tls/listener.ts'
 import type { OutputName, WorkerStart } from './workers/calls.ts'
@@ -62,7 +63,7 @@ export interface KesServer {
  */
 export function startServer(options: ServerOptions): Promise<KesServer> {
   const { keystore, workers = 1 } = options.config
-  const isSingle = workers === 1 || keystore.type !== 'sqlite' || options.intercept !== undefined
+  const isSingle = workers === 1 || keystore.type === 'memory' || options.intercept !== undefined
   return isSingle ? startSingleProcess(options) : startSupervised(options, workers)
 }
 
@@ -157,13 +158,14 @@ async function startSupervised(
 
 function workerStart(
   config: ServerConfig,
-  { services, seal, storePath, lastUses }: Core,
+  { services, seal, store, lastUses }: Core,
   { credentials, clientCertificates }: WorkerStart['listener'],
 ): ReturnType<MakeStart> {
   const { adminIdentity, policies, api, cache, log, keysOptions } = config
   const { keyPem, certPem } = credentials
   return {
-    storePath,
+    storePath: store.path,
+    keysFolder: store instanceof FsStore ? store.folder.path : undefined,
     supervisorPid: process.pid,
     storeId: seal.storeId,
     keys: seal.generations.map((generation) => seal.exportReadingKeys(generation)),

@@ -139,7 +139,7 @@ describe('the folder of a Go KES', () => {
     expect([...findings.unreadable].sort()).toEqual(ids(false).sort())
     for (const { id, valid, has_hmac_key } of rows) {
       if (valid) expect(ring.use(parseKeyName(id)).hmac !== undefined).toBe(has_hmac_key)
-      else expect(() => ring.use(parseKeyName(id))).toThrow(RecordDamagedError)
+      else expect(() => ring.use(parseKeyName(id))).toThrow(KeyNotFoundError)
     }
   })
 
@@ -236,7 +236,7 @@ describe('while this server was down,', () => {
     await ring.erase(a, BY)
     whileClosed(() => write(a, text))
     expect(found()).toEqual({ revived: ['a'] })
-    expect(() => ring.use(a)).toThrow(RecordDamagedError)
+    expect(() => ring.use(a)).toThrow(KeyNotFoundError)
     adoptFile(store, seal, journal, a)
     expect(ring.use(a).hmac).toBeDefined()
     expect(actions(a)).toEqual(['create enabled', 'erase erased', 'adopt enabled'])
@@ -303,7 +303,7 @@ describe('an erase that was cut off', () => {
 
 test('a file that appears while the server runs is no key yet, and its name is taken', () => {
   makeKey(a)
-  expect(() => ring.use(a)).toThrow(RecordDamagedError)
+  expect(() => ring.use(a)).toThrow(KeyNotFoundError)
   expect(() => ring.create(a, BY)).toThrow('key already exists')
   whileClosed(() => undefined)
   expect(ring.use(a).hmac).toBeDefined()

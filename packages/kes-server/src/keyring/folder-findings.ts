@@ -33,7 +33,7 @@ const SENTENCES: readonly (readonly [kind: Exclude<keyof FolderFindings, 'foreig
   ],
   [
     'revived',
-    "erased by this server, but their file is in the folder again: refused; remove it, or 'kes key adopt' takes it as a key",
+    "erased by this server, whose file is in the folder again: they stay erased; remove it, or 'kes key adopt' takes it as a key",
   ],
   ['unreadable', 'with a file that holds no key: not served; remove it, or restore it from a backup'],
   ['open', 'with a file that other users may read: run chmod 600 on it'],

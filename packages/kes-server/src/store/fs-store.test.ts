@@ -23,7 +23,6 @@ import {
   ErasePendingError,
   KeyExistsError,
   KeyNameReservedError,
-  RecordDamagedError,
   StoreError,
   StoreUnreachableError,
 } from '../errors.ts'
@@ -299,8 +298,8 @@ describe('a key that is erased', () => {
 describe('the folder', () => {
   test('may hold files that the store does not know: such a name is neither free nor usable', () => {
     writeFileSync(pathOf(), VALUE)
-    expect(() => store.read(a)).toThrow(RecordDamagedError)
-    expect(store.has(a)).toBe(false)
+    expect(store.read(a)).toBeUndefined()
+    expect(() => store.insert(row())).toThrow(KeyExistsError)
     expect(store.names('', undefined, 10)).toEqual([])
   })
 
@@ -318,6 +317,29 @@ describe('the folder', () => {
   test('belongs to one process', () => {
     expect(() => FsStore.openFolder(folder, database)).toThrow(StoreLockedError)
     expect(() => SqliteStore.open(database)).toThrow(StoreLockedError)
+  })
+
+  test('is read by other processes beside the one that writes', async () => {
+    const made = row()
+    store.insert(made)
+    const beside = FsStore.openFolderBeside(store.folder.path, store.path, process.pid)
+    expect(beside.recordForm).toBe('kes')
+    expect(beside.read(a)).toEqual(made)
+    expect(() => beside.insert(row(b))).toThrow(StoreError)
+    expect(readdirSync(folder)).toEqual(['a'])
+    store.erase(a, undefined)
+    expect(beside.read(a)).toBeUndefined()
+    await store.finishErasure(a)
+    beside.close()
+  })
+
+  test('answers "no such key" to who has read the row of a key that is erased that moment', () => {
+    store.insert(row())
+    vi.spyOn(store.folder, 'read').mockImplementationOnce(() => {
+      store.erase(a, undefined)
+      return undefined
+    })
+    expect(store.read(a)).toBeUndefined()
   })
 
   test('loses what a killed process was about to place, or to overwrite', () => {

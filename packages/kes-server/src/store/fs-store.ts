@@ -42,14 +42,28 @@ export class FsStore extends SqliteStore {
     )
   }
 
+  /**
+   * As {@link SqliteStore.openBeside}.
+   *
+   * @param folderPath - as {@link FsStore.folder} of the process that writes has it.
+   */
+  static openFolderBeside(folderPath: string, databasePath: string, holderPid: number): FsStore {
+    return SqliteStore.openReading(
+      databasePath,
+      holderPid,
+      {},
+      (path, parts) => new FsStore(KeyFolder.view(folderPath), path, parts, {}),
+    )
+  }
+
+  /** A file that has no row is no key: it appeared since the start, or the start has refused it. */
   override read(name: KeyName): KeyRow | undefined {
     const row = super.read(name)
-    if (row !== undefined) {
-      return { ...row, sealed: Buffer.concat([markOf(row.sealed), this.#readValue(name)]) }
-    }
-    if (!this.folder.has(name) || this.isErasing(name)) return undefined
-    const detail = `'${name}' is in the folder of keys, but no key of this store: the next start says why`
-    throw new RecordDamagedError('read key', { detail })
+    if (row === undefined) return undefined
+    const value = this.#readValue(name)
+    // Erased by another process between the two reads.
+    if (value.length === 0 && !super.has(name)) return undefined
+    return { ...row, sealed: Buffer.concat([markOf(row.sealed), value]) }
   }
 
   /** A key without its file can still be disabled and erased; the seal says no to the rest. */

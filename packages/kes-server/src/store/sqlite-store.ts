@@ -161,10 +161,20 @@ export class SqliteStore implements KeyStore, SealChanges {
    * @throws {@link StoreOpenError}, also if that process has the store no more.
    */
   static openBeside(path: string, holderPid: number, options: SqliteStoreOptions = {}): SqliteStore {
+    const make = (real: string, parts: StoreParts) => new SqliteStore(real, parts, options)
+    return SqliteStore.openReading(path, holderPid, options, make)
+  }
+
+  protected static openReading<Store>(
+    path: string,
+    holderPid: number,
+    options: SqliteStoreOptions,
+    make: (path: string, parts: StoreParts) => Store,
+  ): Store {
     const lock = StoreLock.join(path, holderPid)
     try {
       const connection = openReadingConnection(path, options.busyTimeoutMs ?? BUSY_TIMEOUT_MS)
-      return new SqliteStore(path, { lock, connection, files: undefined, warnings: [] }, options)
+      return make(path, { lock, connection, files: undefined, warnings: [] })
     } catch (error) {
       lock.release()
       throw error

@@ -74,6 +74,8 @@ export interface WorkerCalls {
 /** All that a worker needs to begin. It reads no file of the config. */
 export interface WorkerStart {
   readonly storePath: string
+  /** Of a store that keeps its keys in the folder of the Go KES. */
+  readonly keysFolder: string | undefined
   readonly supervisorPid: number
   readonly storeId: Uint8Array
   /** Of each root key that rows may be sealed under. */

@@ -16,6 +16,7 @@ import { createLogger, ErrorLog } from '../log/error-log.ts'
 import { Metrics, type Usage } from '../metrics/metrics.ts'
 import { PolicySet } from '../policy/policy.ts'
 import { Seal } from '../seal/seal.ts'
+import { FsStore } from '../store/fs-store.ts'
 import { SqliteStore } from '../store/sqlite-store.ts'
 import { VERSION } from '../version.ts'
 import { BodySeal } from './body-seal.ts'
@@ -181,11 +182,15 @@ export class Worker {
       stream: this.#streams.audit,
     })
     this.#hub.beforeAcknowledging(() => auditLog.released())
-    const seal = Seal.forReading(start.storeId, 'sealed')
+    const seal = Seal.forReading(start.storeId, start.keysFolder === undefined ? 'sealed' : 'kes')
     for (const keys of start.keys) seal.learnToRead(keys)
     this.#hub.sealBodies(new BodySeal(start.bodyKey))
     this.#seal = seal
-    const store = SqliteStore.openBeside(start.storePath, start.supervisorPid)
+    const { keysFolder, storePath, supervisorPid } = start
+    const store =
+      keysFolder === undefined
+        ? SqliteStore.openBeside(storePath, supervisorPid)
+        : FsStore.openFolderBeside(keysFolder, storePath, supervisorPid)
     const journal = new Journal(store, seal.storeId, createPublicKey(start.journalKey))
     this.#uses.learn(start.uses)
     const ring = new KeyRing(store, seal, journal, { ...config.keysOptions, lastUses: this.#uses })
