@@ -179,6 +179,14 @@ test('entries and records that were edited are told as damaged', async () => {
   ])
 })
 
+test('a store that has failed before cuts the reader, too', async () => {
+  store.close()
+  const reader = new Reader()
+  add(reader)
+  await turns(5)
+  expect([reader.isDestroyed, reader.text, problems.length]).toEqual([true, '', 1])
+})
+
 test('a store that fails cuts the reader, and says so', async () => {
   create(1)
   const reader = new Reader()

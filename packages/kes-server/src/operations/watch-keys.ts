@@ -60,7 +60,7 @@ export class KeyWatch {
   }
 
   add(reader: WatchReader, watched: Watched): void {
-    const watcher = new Watcher(reader, watched, this.#journal.head().number)
+    const watcher = new Watcher(reader, watched)
     this.#readers.add(watcher)
     this.#serve(watcher)
       .catch(this.#onProblem)
@@ -83,6 +83,7 @@ export class KeyWatch {
   }
 
   async #serve(watcher: Watcher): Promise<void> {
+    watcher.epoch = this.#journal.head().number // Before the first page.
     for (let after: string | undefined; !watcher.isClosed; ) {
       const keys = this.#ring.descriptions(watcher.prefix, after, PAGE_KEYS)
       after = keys.at(-1)?.name
@@ -133,7 +134,7 @@ class Watcher {
   readonly prefix: string
   readonly mayGoOn: () => boolean
   /** Number of the last entry that it has been sent, or that it needs not be sent. */
-  epoch: number
+  epoch = 0
   /** Whether it has had its snapshot. */
   isLive = false
   isClosed = false
@@ -142,10 +143,9 @@ class Watcher {
   #isWoken = false
   #resume: (() => void) | undefined
 
-  constructor(reader: WatchReader, { prefix, mayGoOn }: Watched, epoch: number) {
+  constructor(reader: WatchReader, { prefix, mayGoOn }: Watched) {
     this.prefix = prefix
     this.mayGoOn = mayGoOn
-    this.epoch = epoch
     this.#reader = reader
     reader.on('drain', () => {
       this.#fullSinceMs = undefined
