@@ -26,7 +26,7 @@ import { FsStore } from './store/fs-store.ts'
 import { KeyFolder } from './store/key-folder.ts'
 import { asStartError, StoreOpenError } from './store/open-errors.ts'
 import { SqliteStore, type SqliteStoreOptions } from './store/sqlite-store.ts'
-import { draftOf } from './store/store-loader.ts'
+import { draftOf } from './store/store-place.ts'
 
 export interface OpenStore {
   readonly store: SqliteStore

@@ -524,6 +524,18 @@ describe('refused', () => {
     store.close()
   })
 
+  test('beside the log of a store that is gone, which is not applied to the restored one', async () => {
+    open.ring.create(a, admin)
+    const { text } = await backUp()
+    const gone = openStore('gone.db')
+    gone.ring.create(b, admin)
+    writeFileSync(file('new.db-wal'), readFileSync(file('gone.db-wal')))
+    gone.store.close()
+    expect((await restoreInto('new.db', text)).kept).toBeUndefined()
+    await inside('new.db', (restored) => expect(states(restored)).toEqual({ a: 'disabled' }))
+    expect(readdirSync(folder).filter((name) => /^new\.db\.replaced-\w+-wal$/.test(name))).toHaveLength(1)
+  })
+
   test('over the store of a running server', async () => {
     const { text } = await backUp()
     await expect(restoreInto('keys.db', text, { replace: true })).rejects.toThrow(
