@@ -243,7 +243,7 @@ export class FileObjectStore implements ObjectStore {
       query,
       start,
       (from, max) => this.#index.objectKeys(bucket.id, from, max),
-      ({ id }) => this.#index.objectById(bucket, id),
+      ({ id }) => this.#index.listedObject(id),
       ({ key }) => key.toString(),
     )
   }

@@ -13,7 +13,6 @@ export interface Keyed {
 /** Entries at or behind `from`, in their order; fewer than `max` at the end alone. */
 export type ReadKeys<Entry extends Keyed> = (from: Buffer, max: number) => Entry[]
 
-const FIRST_KEYS = 16
 const KEYS_MAX = 1000
 
 /**
@@ -83,8 +82,8 @@ function* entriesBelow<Entry extends Keyed>(
   const skipBelow = (common: Buffer) => {
     next = behind(common)
   }
-  // Few at first: of what was read behind a common prefix, all may be skipped.
-  let max = FIRST_KEYS
+  // Few at first: of what is read behind a common prefix, all but the first may be skipped.
+  let max = 1
   while (next !== undefined) {
     const entries = readKeys(next, max)
     let isSkipping = false
@@ -96,7 +95,7 @@ function* entriesBelow<Entry extends Keyed>(
       yield { value, skipBelow }
     }
     if (entries.length < max) return
-    max = isSkipping ? FIRST_KEYS : Math.min(max * 4, KEYS_MAX)
+    max = isSkipping ? 1 : Math.min(max * 4, KEYS_MAX)
   }
 }
 

@@ -5,6 +5,7 @@ import { asIndexError } from './index-file.ts'
 import type {
   Bucket,
   ListedEtag,
+  ListedObject,
   ListingKey,
   ObjectRecord,
   StoreTotals,
@@ -46,18 +47,21 @@ interface BucketRow {
   readonly settings: Buffer | null
 }
 
-interface ObjectRow {
+interface ListedRow {
   readonly key: Buffer
-  readonly file: string
-  readonly revision: number
   readonly modified_at: number
   readonly size: number
   readonly etag: string
+  readonly listing_key: string | null
+  readonly listed_etag: Buffer | null
+}
+
+interface ObjectRow extends ListedRow {
+  readonly file: string
+  readonly revision: number
   readonly internal: string
   readonly headers: string
   readonly parts: string
-  readonly listing_key: string | null
-  readonly listed_etag: Buffer | null
 }
 
 interface UploadRow {
@@ -143,6 +147,12 @@ export class ObjectIndex {
     const row = guarded(() => this.#statements.objectById.get(id))
     assert(row)
     return objectOf(row, bucket.name)
+  }
+
+  listedObject(id: number): ListedObject {
+    const row = guarded(() => this.#statements.listedObject.get(id))
+    assert(row)
+    return listedObjectOf(row)
   }
 
   /** From a key on, in the order of keys, which are their places. */
@@ -304,23 +314,29 @@ function bucketOf(row: BucketRow): IndexedBucket {
   }
 }
 
-function objectOf(row: ObjectRow, bucket: string): IndexedObject {
+function listedObjectOf(row: ListedRow): ListedObject {
   return {
-    bucket,
     key: row.key.toString(),
-    file: row.file,
-    revision: row.revision,
     modifiedAt: row.modified_at,
     size: row.size,
     etag: row.etag,
-    internal: JSON.parse(row.internal),
-    headers: JSON.parse(row.headers),
-    parts: JSON.parse(row.parts),
     listedEtag: listedEtagOf(row),
   }
 }
 
-function listedEtagOf({ listing_key, listed_etag }: ObjectRow): ListedEtag | undefined {
+function objectOf(row: ObjectRow, bucket: string): IndexedObject {
+  return {
+    ...listedObjectOf(row),
+    bucket,
+    file: row.file,
+    revision: row.revision,
+    internal: JSON.parse(row.internal),
+    headers: JSON.parse(row.headers),
+    parts: JSON.parse(row.parts),
+  }
+}
+
+function listedEtagOf({ listing_key, listed_etag }: ListedRow): ListedEtag | undefined {
   if (listing_key === null || listed_etag === null) return undefined
   return { listingKey: listing_key, sealed: listed_etag }
 }
@@ -378,6 +394,9 @@ function prepare(db: Database.Database) {
     deleteBucket: db.prepare('DELETE FROM bucket WHERE id = ?'),
     anyObject: db.prepare('SELECT 1 FROM object WHERE bucket = ? LIMIT 1'),
     object: db.prepare<[number, Buffer], ObjectRow>('SELECT * FROM object WHERE bucket = ? AND key = ?'),
+    listedObject: db.prepare<[number], ListedRow>(
+      'SELECT key, modified_at, size, etag, listing_key, listed_etag FROM object WHERE id = ?',
+    ),
     objectById: db.prepare<[number], ObjectRow>('SELECT * FROM object WHERE id = ?'),
     objectKeys: db.prepare<[number, Buffer, number], IndexedKey<number>>(
       'SELECT key, key AS place, id FROM object WHERE bucket = ? AND key >= ? ORDER BY key LIMIT ?',

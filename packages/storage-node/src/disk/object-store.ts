@@ -58,10 +58,7 @@ export interface ObjectRecord extends ObjectProperties {
 }
 
 /** What a listing shows. */
-export type ListedObject = Pick<
-  ObjectRecord,
-  'key' | 'size' | 'modifiedAt' | 'etag' | 'listedEtag' | 'internal'
->
+export type ListedObject = Pick<ObjectRecord, 'key' | 'size' | 'modifiedAt' | 'etag' | 'listedEtag'>
 
 export interface ListQuery {
   readonly prefix?: string
