@@ -4,6 +4,7 @@ import { auditProgram } from './audit.ts'
 import { exitOnSignals } from './cleanup.ts'
 import { clientProgram } from './client.ts'
 import { cryptoProgram } from './crypto.ts'
+import { lockProgram } from './lock.ts'
 import { objectsProgram } from './objects.ts'
 import { type Program, UsageError } from './program.ts'
 import { sandboxProgram } from './sandbox.ts'
@@ -17,6 +18,7 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
   client: clientProgram,
   crypto: cryptoProgram,
   store: storeProgram,
+  lock: lockProgram,
   audit: auditProgram,
   watch: watchProgram,
   argon2,
