@@ -5,7 +5,7 @@
  */
 import { decodeApiError } from '../api-error.ts'
 import { KesClientError, KesConnectionError, KesProtocolError, KesTimeoutError } from '../errors.ts'
-import { type HttpChannel, type HttpReply, type HttpRequest, UnsentError } from './channel.ts'
+import { type HttpChannel, type HttpReply, UnsentError } from './channel.ts'
 import type { ClientTls } from './client-tls.ts'
 import { describeConnectionProblem } from './connection-problem.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -95,7 +95,7 @@ export class EndpointTransport {
   }
 
   /** Sends the request and follows redirects of a GET, which a Go KES answers to `/v1/key/list`. */
-  async #follow(request: HttpRequest, signal: AbortSignal): Promise<HttpReply> {
+  async #follow(request: TransportRequest, signal: AbortSignal): Promise<HttpReply> {
     let { path } = request
     for (let redirects = 0; ; redirects++) {
       const reply = await this.#exchange({ ...request, path }, signal)
@@ -119,9 +119,9 @@ export class EndpointTransport {
     }
   }
 
-  async #exchange(request: HttpRequest, signal: AbortSignal): Promise<HttpReply> {
+  async #exchange(request: TransportRequest, signal: AbortSignal): Promise<HttpReply> {
     for (let resends = 0; ; resends++) {
-      const channel = await this.#awaitChannel(signal)
+      const channel = await this.#awaitChannel(signal, request.connectTimeoutMs)
       try {
         return await channel.exchange(request, signal)
       } catch (error) {
@@ -135,15 +135,22 @@ export class EndpointTransport {
   }
 
   /** @throws {@link UnsentError} if there is none, or the reason of the signal. */
-  async #awaitChannel(signal: AbortSignal): Promise<HttpChannel> {
+  async #awaitChannel(signal: AbortSignal, timeoutMs: number | undefined): Promise<HttpChannel> {
     const channel = this.#openChannel()
+    if (!(channel instanceof Promise)) return channel
+    const slow = new AbortController()
+    const timer =
+      timeoutMs === undefined ? undefined : setTimeout(() => slow.abort(noConnection()), timeoutMs)
     try {
-      return await untilAborted(channel, signal)
+      return await untilAborted(untilAborted(channel, slow.signal), signal)
     } catch (cause) {
       // Others may go on waiting for this one; who comes later has a new one.
-      if (isTimeout(signal) && this.#connecting === channel) this.#connecting = undefined
+      const isTooSlow = slow.signal.aborted || isTimeout(signal)
+      if (isTooSlow && this.#connecting === channel) this.#connecting = undefined
       if (signal.aborted || cause instanceof KesClientError) throw cause
       throw new UnsentError('there is no connection', { cause })
+    } finally {
+      clearTimeout(timer)
     }
   }
 
@@ -251,8 +258,7 @@ class Exchange {
 }
 
 /** The connection is shared, so it goes on when one of those who wait for it gives up. */
-async function untilAborted<T>(value: Promise<T> | T, signal: AbortSignal): Promise<T> {
-  if (!(value instanceof Promise)) return value
+async function untilAborted<T>(value: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise: aborted, reject } = Promise.withResolvers<never>()
   const onAbort = (): void => reject(signal.reason)
   signal.addEventListener('abort', onAbort)
@@ -261,6 +267,10 @@ async function untilAborted<T>(value: Promise<T> | T, signal: AbortSignal): Prom
   } finally {
     signal.removeEventListener('abort', onAbort)
   }
+}
+
+function noConnection(): Error {
+  return Object.assign(new Error('no connection in time'), { code: 'ETIMEDOUT' })
 }
 
 function isTimeout(signal: AbortSignal): boolean {

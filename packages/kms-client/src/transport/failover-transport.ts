@@ -32,7 +32,7 @@ export interface FailoverOptions {
   readonly retries: number
   /** About how long to pause before the second round; before the third, three times as long. */
   readonly retryDelayMs: number
-  /** How long one of several endpoints may take, if the request can be repeated on another. */
+  /** How long one of several endpoints may take: to connect and, if the request can be repeated, to answer. */
   readonly attemptTimeoutMs: number
   /** From 0 to 1. Default: Math.random. */
   readonly random?: () => number
@@ -120,8 +120,11 @@ export class FailoverTransport implements Transport {
         asked.add(member)
         const isLast = round === this.#options.retries && asked.size === this.#members.length
         const timeoutMs = this.#timeoutOf(course, isLast)
+        // Until it has a connection, even a request that can't be repeated may go elsewhere.
+        const connectTimeoutMs =
+          isLast || this.#members.length === 1 ? undefined : this.#options.attemptTimeoutMs
         try {
-          return await this.#attempt(member, { ...request, timeoutMs }, attempt)
+          return await this.#attempt(member, { ...request, timeoutMs, connectTimeoutMs }, attempt)
         } catch (error) {
           const verdict = judge(error)
           course.add(error, member, verdict)

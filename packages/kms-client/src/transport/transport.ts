@@ -6,6 +6,8 @@ export interface TransportRequest extends HttpRequest {
   readonly signal?: AbortSignal | undefined
   /** For the whole exchange, or for a stream until its headers are here. */
   readonly timeoutMs?: number | undefined
+  /** For a new connection, if one is needed. Default: 10 s. */
+  readonly connectTimeoutMs?: number | undefined
   readonly replyBytesMax?: number
   /**
    * Whether sending it twice does no more than sending it once, so that it may be repeated when nobody knows what
