@@ -147,7 +147,7 @@ export function afterDeletions(life: Life): Life {
 }
 
 /** What may be so after a call that was never answered: its server was killed. */
-export function unanswered(life: Life, change: Change, hasWaitingPeriod: boolean): Life[] {
+export function afterSilence(life: Life, change: Change, hasWaitingPeriod: boolean): Life[] {
   return [life, ...stepsFrom(life, change, hasWaitingPeriod).map(({ next }) => next)]
 }
 

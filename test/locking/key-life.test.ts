@@ -3,7 +3,7 @@
  *
  * Each sequence has a name of its own, so all of them go on at once: in a round every name gets its next change, then
  * something befalls the server, then each name is looked at from all sides. What a killed server has not answered may have
- * happened or not; what it has answered must have. `MODEL_LENGTH` is the length of the sequences (9 to that power of them),
+ * happened or not, and is asked for again; what it has answered must have happened. `MODEL_LENGTH` is the length of the sequences (9 to that power of them),
  * `MODEL_ROUNDS` the kinds of runs.
  */
 import { createPublicKey, randomBytes } from 'node:crypto'
@@ -17,6 +17,7 @@ import type { ServerProcess } from '../server-process/server-process.ts'
 import {
   type Answer,
   afterDeletions,
+  afterSilence,
   answerToUse,
   BEGINNING,
   CHANGES,
@@ -24,7 +25,6 @@ import {
   described,
   type Life,
   stepsFrom,
-  unanswered,
 } from './key-life-model.ts'
 
 const LENGTH = Number(process.env.MODEL_LENGTH ?? 3)
@@ -126,12 +126,13 @@ class Walk {
     const killAt =
       event === 'kill in the middle' ? Math.floor(this.#subjects.length / 2) : Number.POSITIVE_INFINITY
     let answered = 0
+    const unanswered: Subject[] = []
     await eachAtOnce(this.#subjects, async (subject) => {
-      const change = subject.changes[round]
-      if (change === undefined) throw new Error('the sequence is too short')
+      const change = changeOf(subject, round)
       const reply = await this.#change(subject.name, change).catch(() => undefined)
       if (reply === undefined && event !== 'kill in the middle') throw new Error(`${change} was not answered`)
       this.#conclude(subject, change, reply && answerOf(reply), event)
+      if (reply === undefined) unanswered.push(subject)
       answered += 1
       if (answered === killAt) {
         this.#kills += 1
@@ -141,6 +142,12 @@ class Walk {
     if (event === 'kill') this.#kills += 1
     if (event !== 'nothing') await this.stop(event === 'stop' ? 'SIGTERM' : 'SIGKILL')
     if (event !== 'nothing') await this.start()
+    await this.#awaitDeletions()
+    // As a client would, who does not know whether it has happened. So no sequence misses a change.
+    await eachAtOnce(unanswered, async (subject) => {
+      const change = changeOf(subject, round)
+      this.#conclude(subject, change, answerOf(await this.#change(subject.name, change)), 'repeated')
+    })
     await this.#awaitDeletions()
     await eachAtOnce(this.#subjects, (subject) => this.#look(subject))
   }
@@ -170,11 +177,11 @@ class Walk {
   }
 
   /** What the name may be after the answer, or after none. */
-  #conclude(subject: Subject, change: Change, answer: Answer | undefined, event: Event): void {
+  #conclude(subject: Subject, change: Change, answer: Answer | undefined, event: Event | 'repeated'): void {
     const { lives, name } = subject
     if (answer === undefined) {
       this.unansweredChanges += 1
-      subject.lives = lives.flatMap((life) => unanswered(life, change, this.#hasWaitingPeriod))
+      subject.lives = lives.flatMap((life) => afterSilence(life, change, this.#hasWaitingPeriod))
       return
     }
     const steps = lives
@@ -270,6 +277,12 @@ class Walk {
       kills: this.#kills,
     }
   }
+}
+
+function changeOf({ changes }: Subject, round: number): Change {
+  const change = changes[round]
+  if (change === undefined) throw new Error('the sequence is too short')
+  return change
 }
 
 function sequencesOf(length: number): Change[][] {
