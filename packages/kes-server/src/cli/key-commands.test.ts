@@ -306,8 +306,10 @@ describe('ls', () => {
         '',
       ].join('\n'),
     )
-    expect((await runKes('key info a', { kes: used })).stdout).toMatch(/\nLast use {4}2026-11-25 00:00:00$/)
-    expect(JSON.parse((await runKes('key info a --json', { kes: used })).stdout)).toMatchObject({
+    expect((await runKes('key info -l a', { kes: used })).stdout).toMatch(
+      /\nLast use {4}2026-11-25 00:00:00$/,
+    )
+    expect(JSON.parse((await runKes('key info a -l --json', { kes: used })).stdout)).toMatchObject({
       last_used_at: '2026-11-25T00:00:00.5Z',
     })
   })

@@ -23,17 +23,20 @@ function addInfo(group: KesCommand, io: Io): void {
     .usage('[options] <name>')
     .argument('[name]')
     .addClientOptions()
+    .option('-l, --long', 'Print when the key was last used, too')
     .addJsonOption()
     .addColorOption()
-  command.action(async (name: string | undefined, flags: ClientFlags & OutputFlags) => {
+  command.action(async (name: string | undefined, flags: ClientFlags & OutputFlags & { long?: boolean }) => {
     if (name === undefined) throw command.usageError('no key name specified')
+    const lastUseOf = ({ lastUsedAt }: KeyInfo) => (flags.long ? lastUsedAt : undefined)
     const key = await withServers(io, flags, (servers) =>
       servers.call(
         { method: 'GET', path: `/v1/key/describe/${name}`, failure: 'failed to describe keys' },
         (client, options) => client.describeKey(name, options),
       ),
     )
-    if (flags.json) return printJson(io, infoDocument(key))
+    if (flags.json) return printJson(io, { ...infoDocument(key), last_used_at: lastUseOf(key) })
+    const lastUse = lastUseOf(key)
     const lines = [
       ['Name', key.name],
       ['Algorithm', key.algorithm],
@@ -41,7 +44,7 @@ function addInfo(group: KesCommand, io: Io): void {
       ...(key.createdBy === undefined ? [] : [['Owner', key.createdBy]]),
       ...(isEnabled(key) ? [] : [['State', shownState(stateOf(key))]]),
       ...(key.deletionAt === undefined ? [] : [['Deletion', formatUtcTime(key.deletionAt)]]),
-      ...(key.lastUsedAt === undefined ? [] : [['Last use', formatUtcTime(key.lastUsedAt)]]),
+      ...(lastUse === undefined ? [] : [['Last use', formatUtcTime(lastUse)]]),
     ].map(([label = '', value]) => {
       return `${paint('bold', label.padEnd(LABEL_COLUMNS), io.stdout, io.env, flags.color)}${value}`
     })
@@ -122,7 +125,6 @@ function infoDocument(key: KeyInfo) {
     created_at: key.createdAt,
     created_by: key.createdBy,
     ...(isEnabled(key) ? {} : stateDocument(key)),
-    last_used_at: key.lastUsedAt,
   }
 }
 
