@@ -119,6 +119,7 @@ export class CatchUp {
 
   #assertErased(name: KeyName, last: Entry | undefined): void {
     const row = this.#readRow(name)
+    if (this.#options.damaged.has(name)) throw new RestoreError(`key '${name}' is damaged in the backup`)
     if (row !== undefined && last !== undefined && !isAlive(row, last)) return
     throw new RestoreError(`key '${name}' is none that the backup has and the journal says was erased`)
   }

@@ -12,11 +12,13 @@ import type { KeyName } from '../names.ts'
 import type { Seal } from '../seal/seal.ts'
 import { boxOf } from '../seal/slots.ts'
 import type { KeyStore } from '../store/key-store.ts'
-import type { OldRoot, RowPlace, SealChanges } from '../store/seal-store.ts'
+import type { OldRoot, SealChanges } from '../store/seal-store.ts'
 import { unlessDamaged } from './unless-damaged.ts'
 
 /** In one transaction, and one turn of the event loop: about 5 ms. */
 const BATCH_ROWS = 100
+/** The MAC of no row. */
+const NO_MAC = new Uint8Array(32)
 /** Between two batches, so that requests get their turns. */
 const PAUSE_MS = 1
 
@@ -91,7 +93,10 @@ export class RootRotation {
   /** @returns the last row of the batch; undefined if there is none. */
   #resealBatch(kind: 'keys' | 'erased', after: number): number | undefined {
     return this.#store.transaction(() => {
-      const places = kind === 'keys' ? this.#store.keysOfOldRoot(after, BATCH_ROWS) : this.#erased(after)
+      const places =
+        kind === 'keys'
+          ? this.#store.keysOfOldRoot(after, BATCH_ROWS)
+          : this.#store.erasedOfOldRoot(after, BATCH_ROWS)
       for (const { name } of places) {
         const isResealed = kind === 'keys' ? this.#resealKey(name) : this.#resealErased(name)
         if (isResealed) this.#resealed += 1
@@ -99,10 +104,6 @@ export class RootRotation {
       }
       return places.at(-1)?.id
     }, 'change seal')
-  }
-
-  #erased(after: number): RowPlace[] {
-    return this.#store.erasedOfOldRoot(after, BATCH_ROWS)
   }
 
   #resealKey(name: KeyName): boolean {
@@ -114,7 +115,7 @@ export class RootRotation {
     if (sealed === undefined && !isAuthentic) return false
     const next = { ...row, sealed: sealed ?? row.sealed, rootGeneration: this.#generation }
     // A row that was edited stays refused; its record is resealed, so that the key is not lost with the old root key.
-    this.#store.replace({ ...next, mac: isAuthentic ? this.#seal.macOfRow(next) : row.mac }, row.revision)
+    this.#store.replace({ ...next, mac: isAuthentic ? this.#seal.macOfRow(next) : NO_MAC }, row.revision)
     return true
   }
 

@@ -367,14 +367,19 @@ describe('a new root key', () => {
     edit(`UPDATE keys SET sealed = zeroblob(93) WHERE name = '${damaged}'`)
     edit(`UPDATE keys SET state = 1 WHERE name = '${edited}'`)
     edit(`UPDATE keys SET sealed = zeroblob(93), state = 1 WHERE name = '${names[3]}'`)
-    expect(await rotate()).toEqual({ resealed: 249, damaged: 1, isErased: true })
+    const withoutMac = names[4] ?? orders
+    edit(`UPDATE keys SET mac = x'00' WHERE name = '${withoutMac}'`)
+    edit(`UPDATE keys SET revision = -1 WHERE name = '${names[5]}'`)
+    expect(await rotate()).toEqual({ resealed: 248, damaged: 2, isErased: true })
     reopen()
-    for (const name of [damaged, edited, names[3] ?? orders]) {
+    for (const name of [damaged, edited, names[3] ?? orders, withoutMac, names[5] ?? orders]) {
       expect(() => open.ring.use(name)).toThrow(RecordDamagedError)
     }
-    open.ring.setState(edited, 'disabled', admin)
-    open.ring.setState(edited, 'enabled', admin)
-    open.ring.use(edited)
+    for (const name of [edited, withoutMac]) {
+      open.ring.setState(name, 'disabled', admin)
+      open.ring.setState(name, 'enabled', admin)
+      open.ring.use(name)
+    }
     open.ring.setState(names[3] ?? orders, 'disabled', admin)
     expect(() => open.ring.setState(names[3] ?? orders, 'enabled', admin)).toThrow(RecordDamagedError)
     await open.ring.erase(names[3] ?? orders, admin)
