@@ -33,9 +33,17 @@ export class TemporaryFolder implements Disposable {
   }
 }
 
-/** Starts a Node program that is killed if it is still there when this one ends. */
-export function startNode(args: readonly string[], stdio: StdioOptions): ChildProcess {
-  const child = spawn(process.execPath, [...args], { stdio })
+/**
+ * Starts a Node program that is killed if it is still there when this one ends.
+ *
+ * @param env - beside this program's own.
+ */
+export function startNode(
+  args: readonly string[],
+  stdio: StdioOptions,
+  env: Readonly<Record<string, string>> = {},
+): ChildProcess {
+  const child = spawn(process.execPath, [...args], { stdio, env: { ...process.env, ...env } })
   const kill = () => {
     child.kill('SIGKILL')
   }

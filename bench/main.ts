@@ -5,6 +5,7 @@ import { exitOnSignals } from './cleanup.ts'
 import { clientProgram } from './client.ts'
 import { cryptoProgram } from './crypto.ts'
 import { lockProgram } from './lock.ts'
+import { nodeProgram } from './node.ts'
 import { objectsProgram } from './objects.ts'
 import { type Program, UsageError } from './program.ts'
 import { sandboxProgram } from './sandbox.ts'
@@ -25,6 +26,7 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
   soak: soakProgram,
   sandbox: sandboxProgram,
   objects: objectsProgram,
+  node: nodeProgram,
 }
 
 function list(): string {

@@ -19,6 +19,8 @@ export interface RequestToSign {
   /** By lower-case name. All of them are signed. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array
+  /** Signed in place of the body's digest: `UNSIGNED-PAYLOAD`. */
+  readonly payload?: string
   /** Milliseconds since 1970. */
   readonly now: number
   readonly region?: string
@@ -27,10 +29,9 @@ export interface RequestToSign {
 /** @returns the headers with the signature and what it needs. */
 export function signRequest(
   { accessKey, secretKey }: SigningCredentials,
-  { method, target, host, headers, body, now, region = 'us-east-1' }: RequestToSign,
+  { method, target, host, headers, body, payload = sha256(body), now, region = 'us-east-1' }: RequestToSign,
 ): Record<string, string> {
   const stamp = new Date(now).toISOString().replace(/[-:]|\.\d{3}/g, '')
-  const payload = createHash('sha256').update(body).digest('hex')
   const signed: Record<string, string> = {
     ...headers,
     host,
@@ -54,8 +55,7 @@ export function signRequest(
     payload,
   ].join('\n')
   const scope = [stamp.slice(0, 8), region, 's3', 'aws4_request']
-  const digest = createHash('sha256').update(canonical).digest('hex')
-  const toSign = ['AWS4-HMAC-SHA256', stamp, scope.join('/'), digest].join('\n')
+  const toSign = ['AWS4-HMAC-SHA256', stamp, scope.join('/'), sha256(canonical)].join('\n')
   const key = scope.reduce((before, step) => hmac(before, step), Buffer.from(`AWS4${secretKey}`))
   const signature = hmac(key, toSign).toString('hex')
   return {
@@ -65,6 +65,10 @@ export function signRequest(
 }
 
 const PART = { keepSlash: false } as const
+
+function sha256(content: Uint8Array | string): string {
+  return createHash('sha256').update(content).digest('hex')
+}
 
 function hmac(key: Buffer, text: string): Buffer<ArrayBuffer> {
   return Buffer.from(createHmac('sha256', key).update(text).digest())
