@@ -165,7 +165,9 @@ test('an offline backup by a passphrase is restored to an empty place, with ever
   await next.stop()
 })
 
-test('whenever a restore is killed, there is no store, or the whole one', { timeout: 120_000 }, async () => {
+test('whenever a restore is killed, there is no store, or the whole one', {
+  timeout: 60_000 + KILLS * 20_000,
+}, async () => {
   const keys = names(400)
   using installation = await Installation.make({ keys })
   const { file: identity, recipient } = await identityIn(installation)

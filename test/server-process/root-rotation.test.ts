@@ -53,7 +53,7 @@ function isMixed({ storeFile }: Installation): boolean {
 }
 
 test('killed at any moment of it, a server has all of its keys at the next start, and goes on', {
-  timeout: 120_000,
+  timeout: 60_000 + KILLS * 20_000,
 }, async () => {
   using installation = await Installation.make({ keys: names })
   let rotations = 0
