@@ -88,15 +88,7 @@ async function measure(
   using workspace = await Workspace.create({ workers, keyNames: [USED] })
   fillStore(workspace.storeFile, readFileSync(workspace.rootKeyFile), keys)
   await using server = await ServerProcess.start(workspace)
-  const certificate = {
-    cert: readFileSync(workspace.admin.certFile),
-    key: readFileSync(workspace.admin.keyFile),
-  }
-  await using client = new KesClient({
-    endpoint: server.url,
-    certificate,
-    ca: readFileSync(workspace.caFile),
-  })
+  await using client = new KesClient(workspace.clientOptions(server.url))
   if (load === 'idle') return { keys, load, ...(await change(client, changes, server)) }
   await using running = await LoadProcess.start({
     kind: 'uniform',

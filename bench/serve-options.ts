@@ -19,6 +19,7 @@ the server alone spent on a request. The last one is the figure to compare: the 
   --concurrency N    requests at a time                                     (default: 32)
   --connections N    of HTTP/2; HTTP/1.1 needs one for each at a time       (default: 4)
   --runs N           new server each; prints medians and the spread         (default: 1)
+  --workers N        processes that serve                                   (default: the server's)
   --audit            write the audit log, to /dev/null
   --verify           check client certificates against a CA (tls.auth: on)
   --load PROGRAM     another load generator, with flags -url -cert -key -op -name -c -conns -n -pid -h1
@@ -34,6 +35,7 @@ export interface ServeOptions {
   readonly concurrency: number
   readonly connections: number
   readonly runs: number
+  readonly workers: number | undefined
   readonly hasAudit: boolean
   readonly isVerified: boolean
   readonly loadProgram: string | undefined
@@ -53,6 +55,7 @@ export function parseOptions(args: readonly string[]): ServeOptions | undefined 
       concurrency: { type: 'string', default: '32' },
       connections: { type: 'string', default: '4' },
       runs: { type: 'string', default: '1' },
+      workers: { type: 'string' },
       load: { type: 'string' },
       audit: { type: 'boolean', default: false },
       verify: { type: 'boolean', default: false },
@@ -70,6 +73,7 @@ export function parseOptions(args: readonly string[]): ServeOptions | undefined 
     concurrency: parseCount('concurrency', values.concurrency),
     connections: parseCount('connections', values.connections),
     runs: parseCount('runs', values.runs),
+    workers: values.workers === undefined ? undefined : parseCount('workers', values.workers),
     loadProgram: values.load,
     hasAudit: values.audit,
     isVerified: values.verify,

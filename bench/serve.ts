@@ -29,9 +29,9 @@ async function run(args: readonly string[]): Promise<number> {
 }
 
 async function runOnce(options: ServeOptions): Promise<Run> {
-  const { hasAudit, isVerified, isProfiled } = options
+  const { hasAudit, isVerified, isProfiled, workers } = options
   const audit = hasAudit ? 'stdout' : 'off'
-  using workspace = await Workspace.create({ audit, isVerified, keyNames: [KEY_NAME] })
+  using workspace = await Workspace.create({ audit, isVerified, workers, keyNames: [KEY_NAME] })
   using profile = new TemporaryFolder()
   const nodeArgs = isProfiled ? ['--cpu-prof', `--cpu-prof-dir=${profile.path}`] : []
   await using server = await ServerProcess.start(workspace, nodeArgs)

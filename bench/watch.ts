@@ -71,12 +71,7 @@ async function measure(keys: number, { changes, watchers }: Options): Promise<Me
   using workspace = await Workspace.create()
   fillStore(workspace.storeFile, readFileSync(workspace.rootKeyFile), keys)
   await using server = await ServerProcess.start(workspace)
-  const certificate = {
-    cert: readFileSync(workspace.admin.certFile),
-    key: readFileSync(workspace.admin.keyFile),
-  }
-  const ca = readFileSync(workspace.caFile)
-  await using client = new KesClient({ endpoint: server.url, certificate, ca })
+  await using client = new KesClient(workspace.clientOptions(server.url))
   await client.generateKey(CHANGED)
 
   const { snapshotMs, meanwhile } = await measureSnapshot(client)

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { ApiKey, makeClientCertificate } from '@latchkey/kms-client'
+import { ApiKey, type KesClientOptions, makeClientCertificate } from '@latchkey/kms-client'
 import { makeCertificates } from '../../certs/make-certs.ts'
 import { TemporaryFolder } from '../cleanup.ts'
 import type { ClientFiles } from '../load/target.ts'
@@ -62,6 +62,13 @@ export class Workspace implements Disposable {
       folder[Symbol.dispose]()
       throw error
     }
+  }
+
+  /** For a client that may do everything. */
+  clientOptions(endpoint: string): KesClientOptions {
+    const { certFile, keyFile } = this.admin
+    const certificate = { cert: readFileSync(certFile), key: readFileSync(keyFile) }
+    return { endpoint, certificate, ca: readFileSync(this.caFile) }
   }
 
   /** What the server said of itself; for a reader who wants to know what went wrong. */
