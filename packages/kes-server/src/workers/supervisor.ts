@@ -226,8 +226,8 @@ export class Supervisor implements Hub {
   }
 
   async #gatherUsage(): Promise<Usage> {
+    const past = this.#past === undefined ? [] : [this.#past] // Of those who die meanwhile, below.
     const usages = await Promise.all([...this.#serving].map((worker) => worker.usage(USAGE_TIMEOUT_MS)))
-    const past = this.#past === undefined ? [] : [this.#past]
     return sumOf([this.#options.metrics.usage(), ...past, ...usages.filter((usage) => usage !== undefined)])
   }
 

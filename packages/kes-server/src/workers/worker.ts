@@ -230,6 +230,7 @@ export class Worker {
   #take(connection: Socket | undefined): void {
     this.#supervisor.tell('taken', [])
     if (connection === undefined || this.#app === undefined) {
+      connection?.destroy()
       this.#countClosed()
       return
     }
