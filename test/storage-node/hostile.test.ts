@@ -120,6 +120,7 @@ describe('a body that is not what was promised', () => {
   test('if it ends too early, stores nothing, and no file is left', async () => {
     const before = filesOf(node.folder)
     await exchange(rawPut('/hostile/x', randomBytes(100_000), { contentLength: 200_000 }))
+    await expect.poll(() => node.events.at(-1)?.error?.code).toBe('IncompleteBody')
     expect((await node.ask('HEAD', '/hostile/x')).status).toBe(404)
     await expect
       .poll(() => filesOf(node.folder).filter((name) => !name.startsWith('index.db')))

@@ -148,11 +148,17 @@ function announce(node: StorageNode, options: RunOptions, io: Io, log: Logger): 
 function logRequest(log: Logger, event: RequestEvent, isVerbose: boolean): void {
   const { requestId, method, path, ip, status, durationMs, error } = event
   const isFailure = status >= 500
-  if (!isVerbose && !isFailure) return
+  // The reply had begun well, and ended in the middle.
+  const isCut = status < 400 && error !== undefined
+  if (!isVerbose && !isFailure && !isCut) return
   const request = { id: requestId, method, path, ip, status, duration_ms: Number(durationMs.toFixed(3)) }
-  const text = error === undefined ? 'served' : `${error.code}: ${error.message}`
+  const problem = error === undefined ? 'served' : `${error.code}: ${error.message}`
+  const text = isCut ? `cut in the middle: ${problem}` : problem
   const cause = causeOf(error)
-  log[isFailure ? 'error' : 'info']({ request, ...(cause === undefined ? {} : { cause }) }, text)
+  log[isFailure ? 'error' : isCut ? 'warn' : 'info'](
+    { request, ...(cause === undefined ? {} : { cause }) },
+    text,
+  )
 }
 
 function causeOf(error: Error | undefined): string | undefined {

@@ -68,7 +68,7 @@ export function createFront(options: FrontOptions) {
         place = { ...place, ...placeOf(target) }
         reply = await answer(method, target, request, sendContinue)
       } catch (thrown) {
-        failure = asNodeError(thrown)
+        failure = isAbandoned(request) ? S3Error.of('IncompleteBody', { cause: thrown }) : asNodeError(thrown)
         reply = errorReply(method, failure, place)
       }
       await send(response, method, reply)
@@ -126,6 +126,11 @@ export function createFront(options: FrontOptions) {
   }
 
   return handle
+}
+
+/** The client went away before its body had come: nobody reads the answer, and nothing is wrong with the node. */
+function isAbandoned(request: IncomingMessage): boolean {
+  return request.destroyed && !request.complete
 }
 
 function placeOf({ bucket, key, path }: Target): Pick<ErrorPlace, 'bucket' | 'key' | 'path'> {

@@ -22,6 +22,7 @@ import {
   SecretKeyMismatchError,
 } from '../sse/errors.ts'
 import { S3Error } from './errors.ts'
+import { KeyLockedError } from './read-guards.ts'
 
 export const KMS_NOT_CONFIGURED = 'Server side encryption specified but KMS is not configured'
 
@@ -29,6 +30,10 @@ export const KMS_NOT_CONFIGURED = 'Server side encryption specified but KMS is n
 export function asNodeError(thrown: unknown): S3Error {
   if (thrown instanceof S3Error) return thrown
   if (thrown instanceof KmsError) return fromKms(thrown)
+  if (thrown instanceof KeyLockedError) {
+    const message = 'insufficient permissions to perform KMS operation'
+    return S3Error.kms(403, 'kms:NotAuthorized', message, { detail: thrown.message, cause: thrown })
+  }
   const code = simpleCode(thrown)
   if (code !== undefined) return S3Error.of(code, { cause: thrown })
   if (thrown instanceof KmsNotConfiguredError) {
