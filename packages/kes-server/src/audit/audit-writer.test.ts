@@ -16,6 +16,9 @@ import type { AuditHead } from './head.ts'
 import { noteFields } from './lines.ts'
 import { AuditVerifier } from './verify.ts'
 
+// Much of it waits for the disk, which others may use, too.
+vi.setConfig({ testTimeout: 60_000 })
+
 let folder: string
 let heads: AuditHead[]
 let notices: string[]
@@ -311,7 +314,7 @@ describe('where files do not agree with the journal', () => {
   test('files of another store keep the server from starting', async () => {
     await (await openWriter()).close()
     await expect(openWriter({ storeId: 'cd'.repeat(16), lastHead: undefined })).rejects.toThrow(
-      'it is the audit file of another key store',
+      'it belongs to another key store, so configure another path',
     )
   })
 })
@@ -364,7 +367,7 @@ describe('a disk that fails', () => {
     await vi.waitFor(() => {
       vi.advanceTimersByTime(1000)
       expect(writer.isAccepting).toBe(true)
-    })
+    }, 30_000)
     await writer.append([event('kept')])
     await writer.close()
     expect(messages()).toEqual(['audit file opened', 'audit file written again', 'kept'])

@@ -305,7 +305,10 @@ async function resume(files: AuditFiles, surroundings: AuditSurroundings): Promi
   const { lastHead: head, notices, storeId, openFile = open } = surroundings
   const found = lastWholeFile(files, head, notices)
   if (found !== undefined && found.tail.header.store !== storeId) {
-    throw new AuditOpenError(files.pathOf(found.number), 'it is the audit file of another key store')
+    throw new AuditOpenError(
+      files.pathOf(found.number),
+      'it belongs to another key store, so configure another path',
+    )
   }
   const number = Math.max(0, ...files.numbers())
   const last = found?.tail.last ?? BEFORE_FIRST
