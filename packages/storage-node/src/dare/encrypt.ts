@@ -20,6 +20,9 @@ import {
 const PACKAGES_PER_BLOCK = 4
 /** OpenSSL's output is allocated anew at each call, and half a package is what that does fastest. */
 const SLICE_BYTES = PACKAGE_BYTES / 2
+/** Most objects are small, and a buffer for a whole package costs more than their encryption. */
+const SMALL_BYTES = 8 * 1024
+const NOTHING = new Uint8Array()
 
 export interface DareEncryptOptions {
   /** AES-256-GCM unless given: the faster one on every processor with AES instructions. */
@@ -85,9 +88,14 @@ export class DareEncryptor {
     this.#keep(content.subarray(at))
   }
 
-  /** The end of the content. Nothing may follow. */
-  *end(): Generator<Buffer, void, undefined> {
-    if (this.#pendingBytes > 0) this.#seal(this.#pendingContent(), true)
+  /** The end of the content, with the last piece of it. Nothing may follow. @see {@link update} */
+  *end(last: Uint8Array = NOTHING): Generator<Buffer, void, undefined> {
+    if (this.#pendingBytes === 0 && last.length > 0 && last.length <= PACKAGE_BYTES) {
+      this.#seal(last, true) // All there is, most often: nothing has to wait.
+    } else {
+      yield* this.update(last)
+      if (this.#pendingBytes > 0) this.#seal(this.#pendingContent(), true)
+    }
     this.#pendingBytes = 0
     this.#pending = undefined
     if (this.#blockBytes > 0) yield this.#takeBlock()
@@ -95,9 +103,14 @@ export class DareEncryptor {
 
   #keep(content: Uint8Array): void {
     if (content.length === 0) return
-    this.#pending ??= Buffer.allocUnsafeSlow(PACKAGE_BYTES)
+    const bytes = this.#pendingBytes + content.length
+    if (this.#pending === undefined || this.#pending.length < bytes) {
+      const larger = Buffer.allocUnsafeSlow(bytes <= SMALL_BYTES ? SMALL_BYTES : PACKAGE_BYTES)
+      if (this.#pending) larger.set(this.#pending)
+      this.#pending = larger
+    }
     this.#pending.set(content, this.#pendingBytes)
-    this.#pendingBytes += content.length
+    this.#pendingBytes = bytes
   }
 
   #pendingContent(): Uint8Array {
@@ -169,7 +182,7 @@ export function encryptBytes(
 ): Buffer {
   const encryptor = new DareEncryptor(key, options)
   // Copied at once, because a yielded buffer is good until the next.
-  return Buffer.concat([...copies(encryptor.update(plaintext)), ...copies(encryptor.end())])
+  return Buffer.concat([...copies(encryptor.end(plaintext))])
 }
 
 function* copies(buffers: Iterable<Buffer>): Generator<Buffer> {
