@@ -1,15 +1,9 @@
 /** `kes backup restore`: makes a store from a backup, while no server uses its place. */
-import {
-  addOpenOptions,
-  type OpenFlags,
-  openBackup,
-  publicKeyOf,
-  shown,
-  storeSecret,
-} from './backup-source.ts'
+import { addOpenOptions, type OpenFlags, openBackup, publicKeyOf, storeSecret } from './backup-source.ts'
 import { type KesCommand, type OutputFlags, repeatable } from './command.ts'
 import { readLines } from './file.ts'
 import { type Io, printJson } from './io.ts'
+import { shown } from './name-list.ts'
 import { CliError } from './outcome.ts'
 import { ProgressBar } from './progress-bar.ts'
 

@@ -41,11 +41,3 @@ export async function publicKeyOf({ publicKey }: OpenFlags) {
   const { readPublicKey } = await import('./public-key-file.ts')
   return readPublicKey(publicKey)
 }
-
-const NAMES_MAX = 20
-
-/** Some of many names. */
-export function shown(names: readonly string[]): string {
-  const more = names.length > NAMES_MAX ? `, and ${names.length - NAMES_MAX} more` : ''
-  return names.slice(0, NAMES_MAX).join(', ') + more
-}

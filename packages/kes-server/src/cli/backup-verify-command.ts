@@ -1,14 +1,8 @@
 /** `kes backup verify`: checks a backup without a server. */
-import {
-  addOpenOptions,
-  type OpenFlags,
-  openBackup,
-  publicKeyOf,
-  shown,
-  storeSecret,
-} from './backup-source.ts'
+import { addOpenOptions, type OpenFlags, openBackup, publicKeyOf, storeSecret } from './backup-source.ts'
 import type { KesCommand } from './command.ts'
 import { type Io, printJson } from './io.ts'
+import { shown } from './name-list.ts'
 import { Exit } from './outcome.ts'
 import { paint } from './paint.ts'
 import { ProgressBar } from './progress-bar.ts'

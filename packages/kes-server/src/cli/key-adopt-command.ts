@@ -1,7 +1,7 @@
 /** `kes key adopt`: an operator's word on keys whose files contradict the store. */
 import { parseKeyName } from '../names.ts'
 import type { KesCommand } from './command.ts'
-import { explainStoreError, readServerConfig, withStore } from './offline-store.ts'
+import { explainStoreError, isMade, readServerConfig, withStore } from './offline-store.ts'
 import { CliError } from './outcome.ts'
 
 export function addKeyAdoptCommand(group: KesCommand): void {
@@ -21,9 +21,10 @@ deletion, it is disabled afterwards.`,
   command.action(async (names: string[], { config: file }: { config?: string }) => {
     if (names.length === 0) throw command.usageError('no key name specified')
     if (file === undefined) throw command.usageError('no config file specified')
-    const config = (await readServerConfig(file)).keystore
+    const { keystore: config } = await readServerConfig(file)
     if (config.type !== 'fs')
       throw new CliError(`the key store of '${file}' is no folder of keys: there is nothing to adopt`)
+    if (!(await isMade(config))) throw new CliError(`the store '${config.path}' does not exist`)
     const { adoptFile } = await import('../keyring/adopt-files.ts')
     const { FsStore } = await import('../store/fs-store.ts')
     await withStore(config, ({ store, seal, journal }) => {

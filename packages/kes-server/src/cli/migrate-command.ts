@@ -5,6 +5,7 @@ import type { MigrationOptions, MigrationResult } from '../keyring/migration.ts'
 import type { KesCommand } from './command.ts'
 import type { Io } from './io.ts'
 import { withSource } from './migration-source.ts'
+import { shown } from './name-list.ts'
 import { explainStoreError, isMade, readServerConfig, warnOf, withStore } from './offline-store.ts'
 import { CliError } from './outcome.ts'
 import { ProgressBar } from './progress-bar.ts'
@@ -28,8 +29,6 @@ const OTHER_SERVER = [
   ['enclave', '-e, --enclave <name>', '-e / --enclave'],
   ['apiKey', '-a, --api-key <key>', '-a / --api-key'],
 ] as const
-
-const NAMES_SHOWN_MAX = 10
 
 export function addMigrateCommand(program: KesCommand, io: Io): void {
   const command = program
@@ -137,9 +136,4 @@ function report(io: Io, result: MigrationResult, isDryRun: boolean): void {
   io.stdout.write(`${lines.join('\n')}\n`)
   if (damaged.length === 0) return
   throw new CliError(`keys that can not be read in the source were not copied: ${shown(damaged)}`)
-}
-
-function shown(names: readonly string[]): string {
-  const more = names.length > NAMES_SHOWN_MAX ? ` and ${names.length - NAMES_SHOWN_MAX} more` : ''
-  return names.slice(0, NAMES_SHOWN_MAX).join(', ') + more
 }

@@ -27,7 +27,7 @@ export async function withSource<T>(
     const source = new FolderSource(KeyFolder.view(realpathSync(config.path)))
     if (source.others > 0) {
       const text = `names in '${config.path}' that no key can have, which are left out: ${source.others}`
-      io.stderr.write(`Warning: ${text}\n`)
+      io.stderr.write(`WARNING: ${text}\n`)
     }
     return await body(source)
   }

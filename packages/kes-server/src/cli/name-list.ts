@@ -22,3 +22,11 @@ export function printNames(
 export function collect<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
   return Array.fromAsync(items)
 }
+
+const NAMES_MAX = 20
+
+/** Some of many names. */
+export function shown(names: readonly string[]): string {
+  const more = names.length > NAMES_MAX ? `, and ${names.length - NAMES_MAX} more` : ''
+  return names.slice(0, NAMES_MAX).join(', ') + more
+}

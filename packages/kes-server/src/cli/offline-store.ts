@@ -68,7 +68,7 @@ export async function isMade(config: KeystoreConfig): Promise<boolean> {
 
 /** Tells what the server would tell in its log. */
 export function warnOf({ stderr }: Io, { warnings }: OpenStore): void {
-  for (const warning of warnings) stderr.write(`Warning: ${warning}\n`)
+  for (const warning of warnings) stderr.write(`WARNING: ${warning}\n`)
 }
 
 /** A store that a server uses: the same can be had from that server. */

@@ -63,7 +63,9 @@ export class FsStore extends SqliteStore {
     const value = this.#readValue(name)
     // Erased by another process between the two reads.
     if (value.length === 0 && !super.has(name)) return undefined
-    return { ...row, sealed: Buffer.concat([markOf(row.sealed), value]) }
+    const sealed = Buffer.concat([markOf(row.sealed), value])
+    value.fill(0)
+    return { ...row, sealed }
   }
 
   /** A key without its file can still be disabled and erased; the seal says no to the rest. */
