@@ -191,7 +191,7 @@ test('SIGHUP and SIGUSR1 end no server that has no terminal, and open no debugge
   await using server = await installation.start()
   server.kill('SIGHUP')
   server.kill('SIGUSR1')
-  await expect.poll(() => server.stderr).toContain('SIGHUP is ignored')
+  await expect.poll(() => server.stderr).toContain('SIGHUP signal received')
   expect((await server.request('PUT', GENERATE)).status).toBe(200)
   expect(server.stderr).not.toContain('Debugger')
   expect(await server.stop()).toEqual({ code: 0, signal: null })

@@ -1,4 +1,5 @@
 /** What the process that writes to the store has open: the store itself, all that rests on it, and its timers. */
+import { isDeepStrictEqual } from 'node:util'
 import { makeAuditFolder } from './audit/audit-files.ts'
 import { AuditWriter } from './audit/audit-writer.ts'
 import { lastHead, recordHead } from './audit/head.ts'
@@ -8,7 +9,7 @@ import { Reserves } from './disk/reserves.ts'
 import { DueDeletions } from './due-deletions.ts'
 import { now } from './encoding/timestamp.ts'
 import { KeyExistsError, KeyNameReservedError } from './errors.ts'
-import type { ApiOverride, Services } from './http/routes.ts'
+import type { ApiOverride, Rules, Services } from './http/routes.ts'
 import { type Clocks, DeletionClock } from './keyring/deletion-clock.ts'
 import { KeyRing } from './keyring/key-ring.ts'
 import type { LastUses } from './keyring/last-uses.ts'
@@ -16,6 +17,7 @@ import { onlyHolder, type RootHolders, SealAdmin } from './keyring/seal-admin.ts
 import type { ErrorLog } from './log/error-log.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import { type OpenStore, openStore, reservePathOf } from './open-store.ts'
+import type { Origin } from './operations/policies.ts'
 import { PolicySet } from './policy/policy.ts'
 import { SavedUses } from './saved-uses.ts'
 import type { Seal } from './seal/seal.ts'
@@ -47,6 +49,10 @@ export interface Core {
   readonly storeLabel: string
   /** Undefined without an audit file. */
   readonly auditWriter: AuditWriter | undefined
+  /** Takes over the rules and the cache's times of another config. */
+  readonly reload: (config: Pick<Config, 'adminIdentity' | 'policies' | 'api' | 'cache'>) => void
+  /** Makes the keys that a config names and the store has not. */
+  readonly createKeys: (config: Pick<Config, 'adminIdentity' | 'keys'>) => void
   readonly close: () => Promise<void>
 }
 
@@ -84,32 +90,43 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   const backups = new BackupDesk(opened.store, opened.journal)
   const rotation = new RotationJob(sealAdmin, errorLog)
   rotation.start()
-  const timers = [...expireCache(ring, config.cache), setInterval(purge, PURGE_INTERVAL_MS).unref()]
+  const cacheExpiry = new CacheExpiry(ring, config.cache)
+  const purgeTimer = setInterval(purge, PURGE_INTERVAL_MS).unref()
   void purge()
+  const startedAt = now()
+  const originOf = ({ adminIdentity }: Pick<Config, 'adminIdentity'>): Origin => ({
+    createdAt: startedAt,
+    createdBy: adminIdentity,
+  })
+  const services: Services = {
+    ring,
+    store: opened.store,
+    journal: opened.journal,
+    sealAdmin,
+    backups,
+    startRotation: () => rotation.start(),
+    ...rulesOf(config, originOf(config)),
+    metrics,
+    hub,
+    version: VERSION,
+  }
   return {
-    services: {
-      ring,
-      store: opened.store,
-      journal: opened.journal,
-      sealAdmin,
-      backups,
-      startRotation: () => rotation.start(),
-      policies: new PolicySet({ admin: config.adminIdentity, policies: config.policies }),
-      origin: { createdAt: now(), createdBy: config.adminIdentity },
-      overrides: overridesOf(config),
-      metrics,
-      hub,
-      version: VERSION,
-    },
+    services,
     seal: opened.seal,
     lastUses: uses.lastUses,
     store: opened.store,
     storeLabel: opened.label,
     auditWriter,
+    reload(next) {
+      Object.assign(services, rulesOf(next, originOf(next)))
+      cacheExpiry.replace(next.cache)
+    },
+    createKeys: (next) => createPredefinedKeys(next, ring, errorLog),
     async close() {
       rotation.stop()
       backups.close()
-      for (const timer of timers) clearInterval(timer)
+      cacheExpiry.stop()
+      clearInterval(purgeTimer)
       deletions.stop()
       uses.stop(ring)
       await reserves.close()
@@ -144,14 +161,27 @@ async function openAuditWriter(
   })
 }
 
-export function overridesOf({ api }: Pick<Config, 'api'>): ReadonlyMap<string, ApiOverride> {
+export function rulesOf(config: Pick<Config, 'adminIdentity' | 'policies' | 'api'>, origin: Origin): Rules {
+  const { adminIdentity, policies } = config
+  return {
+    policies: new PolicySet({ admin: adminIdentity, policies }),
+    origin,
+    overrides: overridesOf(config),
+  }
+}
+
+function overridesOf({ api }: Pick<Config, 'api'>): ReadonlyMap<string, ApiOverride> {
   return new Map(
     [...api].map(([path, { skipAuth, timeoutMs }]) => [path, { skipAuth, timeoutMs: timeoutMs ?? 0 }]),
   )
 }
 
 /** Makes the keys that the config names and the store has not; never one whose name an erased key has left. */
-function createPredefinedKeys(config: CoreOptions['config'], ring: KeyRing, errorLog: ErrorLog): void {
+function createPredefinedKeys(
+  config: Pick<Config, 'adminIdentity' | 'keys'>,
+  ring: KeyRing,
+  errorLog: ErrorLog,
+): void {
   for (const name of config.keys) {
     try {
       ring.create(name, { identity: config.adminIdentity, ip: '' })
@@ -167,12 +197,32 @@ function createPredefinedKeys(config: CoreOptions['config'], ring: KeyRing, erro
 }
 
 /** Plaintext keys leave memory as the config's cache section says. */
-export function expireCache(ring: KeyRing, cache: Config['cache']): NodeJS.Timeout[] {
-  const timers: NodeJS.Timeout[] = []
-  if (cache.anyMs > 0) timers.push(setInterval(() => ring.forgetAll(), cache.anyMs))
-  if (cache.unusedMs > 0) timers.push(setInterval(() => ring.forgetUnused(), Math.max(1, cache.unusedMs / 2)))
-  for (const timer of timers) timer.unref()
-  return timers
+export class CacheExpiry {
+  readonly #ring: KeyRing
+  #cache: Config['cache'] | undefined
+  #timers: NodeJS.Timeout[] = []
+
+  constructor(ring: KeyRing, cache: Config['cache']) {
+    this.#ring = ring
+    this.replace(cache)
+  }
+
+  /** Times that stay the same run on: reloads, however many, keep no key in memory for longer. */
+  replace(cache: Config['cache']): void {
+    if (isDeepStrictEqual(cache, this.#cache)) return
+    this.stop()
+    this.#cache = cache
+    const { anyMs, unusedMs } = cache
+    if (anyMs > 0) this.#timers.push(setInterval(() => this.#ring.forgetAll(), anyMs).unref())
+    if (unusedMs > 0) {
+      const forget = () => this.#ring.forgetUnused()
+      this.#timers.push(setInterval(forget, Math.max(1, unusedMs / 2)).unref())
+    }
+  }
+
+  stop(): void {
+    for (const timer of this.#timers.splice(0)) clearInterval(timer)
+  }
 }
 
 /** Removes, or tries again to remove, what erased keys have left in the store's files. */

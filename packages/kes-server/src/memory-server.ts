@@ -3,7 +3,6 @@
  * its keys in memory, and is gone when it stops. Apart from the index, because a test run loads this file many times,
  * and needs neither the command line nor the config file.
  */
-import { X509Certificate } from 'node:crypto'
 import type { DestinationStream } from 'pino'
 import { devConfig } from './config/dev-config.ts'
 import type { Intercept } from './http/interception.ts'
@@ -38,7 +37,7 @@ export async function startMemoryServer(options: MemoryServerOptions): Promise<K
   return await startServer({
     config: {
       ...config,
-      tls: { made: { ...credentials, leaf: new X509Certificate(credentials.certPem) } },
+      tls: { made: credentials },
       keys: keys.map(parseKeyName),
       keysOptions: { ...config.keysOptions, erasedNames },
     },

@@ -4,7 +4,6 @@ import type { DestinationStream } from 'pino'
 import { AuditLog } from './audit/audit-log.ts'
 import { HeldReplies } from './audit/held-replies.ts'
 import { formatAddress } from './config/address.ts'
-import type { Config } from './config/config.ts'
 import { INFO } from './config/log-level.ts'
 import { type Core, openCore } from './core.ts'
 import { type App, createApp, STOP_TIMEOUT_MS } from './http/app.ts'
@@ -13,18 +12,21 @@ import type { Clocks } from './keyring/deletion-clock.ts'
 import { Broadcast } from './log/broadcast.ts'
 import { createLogger, ErrorLog } from './log/error-log.ts'
 import { Metrics } from './metrics/metrics.ts'
+import {
+  listenerSettingsOf,
+  RunningConfig,
+  type RunningConfigOptions,
+  type ServerConfig,
+} from './running-config.ts'
 import { FsStore } from './store/fs-store.ts'
-import { readClientCas, readCredentials, type TlsCredentials } from './tls/credentials.ts'
-import type { ClientCertificateMode, ListenerOptions } from './tls/listener.ts'
-import type { OutputName, WorkerStart } from './workers/calls.ts'
+import type { TlsCredentials } from './tls/credentials.ts'
+import type { ListenerSettings } from './tls/listener.ts'
+import type { OutputName, WorkerSettings } from './workers/calls.ts'
 import { SingleProcess } from './workers/hub.ts'
 import { splitLines } from './workers/lines.ts'
 import { type MakeStart, Supervisor } from './workers/supervisor.ts'
 
-/** The file-based part of the TLS config, or a key pair that the caller has made. */
-export type ServerConfig = Omit<Config, 'tls'> & {
-  readonly tls: Config['tls'] | { readonly made: TlsCredentials }
-}
+export type { ServerConfig } from './running-config.ts'
 
 export interface ServerOptions {
   readonly config: ServerConfig
@@ -42,6 +44,7 @@ export interface ServerOptions {
 }
 
 export interface KesServer {
+  /** In force now. */
   readonly config: ServerConfig
   readonly address: { readonly host: string; readonly port: number }
   /** `https://127.0.0.1:7373` */
@@ -49,9 +52,16 @@ export interface KesServer {
   /** What the banner calls the key store. */
   readonly storeLabel: string
   /** Tells the operator, in the error log. */
-  readonly warn: (message: string) => void
+  readonly log: Pick<ErrorLog, 'info' | 'warn' | 'error'>
+  /**
+   * Puts another config into force in every process of the server, without a request that fails; a warning in the error
+   * log names what takes effect at a restart only.
+   *
+   * @throws CredentialsError, with the old config left in force.
+   */
+  readonly reload: (config: ServerConfig) => Promise<void>
   /** Shows another certificate to all who connect from now on. */
-  readonly replaceCredentials: (credentials: ListenerOptions['credentials']) => void
+  readonly replaceCredentials: (credentials: TlsCredentials) => Promise<void>
   /** Refuses new requests, waits for those that run, closes the store. */
   readonly stop: () => Promise<void>
 }
@@ -81,7 +91,7 @@ async function startSingleProcess({
   const errorLog = new ErrorLog(createLogger(errorOutput), errorLevel, errorStream)
   if ((config.workers ?? 1) > 1)
     errorLog.warn('this key store is served by one process: workers are not started')
-  const listener = listenerOptionsOf(config)
+  const listener = listenerSettingsOf(config)
   const core = await openCore({ config, hub: new SingleProcess(metrics), metrics, errorLog, clocks })
   const auditLog = new AuditLog(createLogger(auditOutput), {
     isPrinted: auditLevel <= INFO,
@@ -92,8 +102,18 @@ async function startSingleProcess({
   try {
     app = await createApp({ services: core.services, auditLog, errorLog, listener, intercept })
     const running = app
-    return runningServer(config, core, errorLog, await listen(app.listener.server, config), {
-      replaceCredentials: running.listener.replaceCredentials,
+    const address = await listen(running.listener.server, config)
+    return runningServer(core, address, {
+      config,
+      listener,
+      errorLog,
+      apply(next, nextListener) {
+        core.reload(next)
+        errorLog.setLevel(next.log.errorLevel)
+        auditLog.setPrinted(next.log.auditLevel <= INFO)
+        running.reload(nextListener)
+        return core.services.hub.barrier()
+      },
       async stop() {
         await running.stop()
         await core.close()
@@ -116,7 +136,7 @@ async function startSupervised(
   const write = (output: OutputName, lines: string) => {
     for (const line of splitLines(lines)) outputs[output].write(line)
   }
-  const listener = listenerOptionsOf(config)
+  const listener = listenerSettingsOf(config)
   const supervisor = new Supervisor({ metrics, write })
   const errorLog = new ErrorLog(
     createLogger(errorOutput),
@@ -135,14 +155,19 @@ async function startSupervised(
       holdersOf: supervisor.holdersOf,
     })
     core = opened
-    let { credentials } = listener
-    const start = () => workerStart(config, opened, { ...listener, credentials })
-    await supervisor.serve(opened, errorLog, start)
+    let settings = workerSettings(config, opened, listener)
+    await supervisor.serve(opened, errorLog, () => ({ ...settings, ...storeAccess(opened) }))
     const address = await listen(supervisor.server, config)
-    return runningServer(config, opened, errorLog, address, {
-      replaceCredentials(next) {
-        credentials = next
-        supervisor.replaceCredentials(next)
+    return runningServer(opened, address, {
+      config,
+      listener,
+      errorLog,
+      async apply(next, nextListener) {
+        opened.reload(next)
+        errorLog.setLevel(next.log.errorLevel)
+        settings = workerSettings(next, opened, nextListener)
+        await supervisor.reload(settings)
+        await supervisor.barrier()
       },
       async stop() {
         await supervisor.stop(STOP_TIMEOUT_MS)
@@ -156,13 +181,25 @@ async function startSupervised(
   }
 }
 
-function workerStart(
+function workerSettings(
   config: ServerConfig,
-  { services, seal, store, lastUses }: Core,
-  { credentials, clientCertificates }: WorkerStart['listener'],
-): ReturnType<MakeStart> {
+  { services }: Core,
+  listener: ListenerSettings,
+): WorkerSettings {
   const { adminIdentity, policies, api, cache, log, keysOptions } = config
-  const { keyPem, certPem } = credentials
+  return {
+    config: { adminIdentity, policies, api, cache, log, keysOptions },
+    origin: services.origin,
+    listener,
+  }
+}
+
+function storeAccess({
+  services,
+  seal,
+  store,
+  lastUses,
+}: Core): Omit<ReturnType<MakeStart>, keyof WorkerSettings> {
   return {
     storePath: store.path,
     keysFolder: store instanceof FsStore ? store.folder.path : undefined,
@@ -171,48 +208,39 @@ function workerStart(
     keys: seal.generations.map((generation) => seal.exportReadingKeys(generation)),
     uses: lastUses.all(),
     journalKey: services.journal.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
-    config: { adminIdentity, policies, api, cache, log, keysOptions },
-    origin: services.origin,
-    listener: { credentials: { keyPem, certPem }, clientCertificates },
   }
 }
 
+type Running = Omit<RunningConfigOptions, 'createKeys'> & Pick<KesServer, 'stop'>
+
 function runningServer(
-  config: ServerConfig,
-  { storeLabel }: Core,
-  errorLog: ErrorLog,
+  { storeLabel, createKeys, services }: Core,
   { address, port }: AddressInfo,
-  { replaceCredentials, stop }: Pick<KesServer, 'replaceCredentials' | 'stop'>,
+  { stop, ...options }: Running,
 ): KesServer {
   let stopping: Promise<void> | undefined
+  const running = new RunningConfig({
+    ...options,
+    createKeys(config) {
+      createKeys(config)
+      void services.hub.barrier() // For those who watch keys.
+    },
+  })
   return {
-    config,
+    get config() {
+      return running.config
+    },
     address: { host: address, port },
     url: `https://${formatAddress({ host: reachableHost(address), port })}`,
     storeLabel,
-    warn: (message) => errorLog.warn(message),
-    replaceCredentials,
+    log: options.errorLog,
+    reload: (config) => running.reload(config),
+    replaceCredentials: (credentials) => running.replaceCredentials(credentials),
     stop: () => {
-      stopping ??= stop()
+      stopping ??= running.stop().then(stop)
       return stopping
     },
   }
-}
-
-function listenerOptionsOf(config: ServerConfig): WorkerStart['listener'] {
-  return { credentials: credentialsOf(config), clientCertificates: certificateModeOf(config) }
-}
-
-function credentialsOf({ tls }: ServerConfig): TlsCredentials {
-  if ('made' in tls) return tls.made
-  return readCredentials(tls.keyFile, tls.certFile, tls.password?.reveal())
-}
-
-function certificateModeOf(config: ServerConfig): ClientCertificateMode {
-  const isRequired = ![...config.api.values()].some(({ skipAuth }) => skipAuth)
-  if ('made' in config.tls) return { isRequired, isVerified: false, cas: [] }
-  const { auth, caPath } = config.tls
-  return { isRequired, isVerified: auth, cas: caPath === undefined ? [] : readClientCas(caPath) }
 }
 
 function listen(server: Server, { address }: ServerConfig): Promise<AddressInfo> {

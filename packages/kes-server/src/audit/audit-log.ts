@@ -29,7 +29,7 @@ export interface AuditLogOptions {
 export class AuditLog {
   readonly stream: LogStream
   readonly #logger: Logger
-  readonly #isPrinted: boolean
+  #isPrinted: boolean
   readonly #file: HeldReplies | undefined
 
   constructor(logger: Logger, { isPrinted, file, stream }: AuditLogOptions) {
@@ -42,6 +42,10 @@ export class AuditLog {
   /** Whether anybody would see an event: if not, it need not be made. */
   get isListening(): boolean {
     return this.#isPrinted || this.#file !== undefined || this.stream.isWanted
+  }
+
+  setPrinted(isPrinted: boolean): void {
+    this.#isPrinted = isPrinted
   }
 
   /** False while an event could not be written to the file. */

@@ -5,7 +5,7 @@ import { ApiKey, makeCertificate } from '@latchkey/kms-client'
 import { type Address, parseAddress } from '../config/address.ts'
 import { devConfig } from '../config/dev-config.ts'
 import { loadConfigFile } from '../config/load-config.ts'
-import { formatProblem } from '../config/problem.ts'
+import { ConfigError, formatProblem, type Problem, placesOf } from '../config/problem.ts'
 import { parseIdentity } from '../names.ts'
 import { type KesServer, type ServerConfig, startServer } from '../server.ts'
 import type { TlsCredentials } from '../tls/credentials.ts'
@@ -21,7 +21,7 @@ const SAME_SIGNAL_MS = 500
 
 const DROPS_INTERVAL_MS = 10_000
 
-const NO_RELOAD = 'SIGHUP is ignored: restart the server to read its configuration again'
+const NO_RELOAD = 'SIGHUP is ignored: a server for development has no configuration file to read again'
 
 export interface ConfigOptions {
   /** `ip:port`; wins over the config's. */
@@ -32,8 +32,10 @@ export interface ConfigOptions {
   readonly strict?: boolean
 }
 
+type Reload = (server: KesServer) => Promise<void>
+
 /**
- * Runs a server from a config file until a signal ends it.
+ * Runs a server from a config file until a signal ends it; on SIGHUP it reads the file again.
  *
  * @param describe - what to print once it is up.
  * @returns the exit code.
@@ -45,11 +47,18 @@ export function runConfiguredServer(
   describe: (server: KesServer) => string = banner,
   { addr, workers, strict = false }: ConfigOptions = {},
 ): Promise<number> {
-  const { config, warnings } = loadConfigFile(file, { strict })
-  for (const warning of warnings) process.stderr.write(`${formatProblem(file, warning)}\n`)
-  const address = addr === undefined ? config.address : parseAddress(addr)
-  const fitting = config.keystore.type === 'sqlite' ? availableParallelism() : 1
-  return run({ ...config, address, workers: workers ?? config.workers ?? fitting }, describe)
+  const load = (warn: (warning: Problem) => void): ServerConfig => {
+    const { config, warnings } = loadConfigFile(file, { strict })
+    for (const warning of warnings) warn(warning)
+    const address = addr === undefined ? config.address : parseAddress(addr)
+    const fitting = config.keystore.type === 'sqlite' ? availableParallelism() : 1
+    return { ...config, address, workers: workers ?? config.workers ?? fitting }
+  }
+  const config = load((warning) => process.stderr.write(`${formatProblem(file, warning)}\n`))
+  return run(config, describe, async (server) => {
+    await server.reload(load((warning) => server.log.warn(formatProblem(file, warning))))
+    process.stdout.write(`${describe(server)}=> Reloading configuration after SIGHUP signal completed.\n`)
+  })
 }
 
 /**
@@ -67,7 +76,12 @@ export async function runDevServer(addr: string | undefined): Promise<number> {
   return run({ ...config, tls }, (server) => banner(server, { apiKey: apiKey.toString() }))
 }
 
-async function run(config: ServerConfig, describe: (server: KesServer) => string): Promise<number> {
+/** @param reload - undefined where there is no file to read again. */
+async function run(
+  config: ServerConfig,
+  describe: (server: KesServer) => string,
+  reload?: Reload,
+): Promise<number> {
   const auditOutput = await logOutput('stdout', process.stdout.isTTY === true, { isHeld: true })
   const errorOutput = await logOutput('stderr', process.stderr.isTTY === true, { isHeld: false })
   // Node would open its inspector, and with it every key in memory, on this signal.
@@ -78,8 +92,8 @@ async function run(config: ServerConfig, describe: (server: KesServer) => string
     auditOutput: auditOutput.destination,
     errorOutput: errorOutput.destination,
   })
-  if (coreDumpProblem !== undefined) server.warn(coreDumpProblem)
-  const isStopped = untilStopped(server) // Who has read that it is up may send a signal at once.
+  if (coreDumpProblem !== undefined) server.log.warn(coreDumpProblem)
+  const isStopped = untilStopped(server, reloader(server, reload)) // Who has read that it is up may send a signal at once.
   process.stdout.write(describe(server))
   const watch = setInterval(
     watchForDrops(server, { audit: auditOutput, error: errorOutput }),
@@ -100,14 +114,48 @@ function watchForDrops(server: KesServer, outputs: Readonly<Record<string, LogOu
     for (const [name, output] of Object.entries(outputs)) {
       const dropped = output.droppedLines()
       const missed = dropped - (seen.get(name) ?? 0)
-      if (missed > 0) server.warn(`${missed} lines of the ${name} log were dropped: nobody reads its stream`)
+      if (missed > 0)
+        server.log.warn(`${missed} lines of the ${name} log were dropped: nobody reads its stream`)
       seen.set(name, dropped)
     }
   }
 }
 
+/** For SIGHUP. Signals that come while a reload is under way are one more reload after it. */
+function reloader(server: KesServer, reload: Reload | undefined): () => void {
+  let isRunning = false
+  let isWanted = false
+  const run = async () => {
+    isRunning = true
+    while (isWanted) {
+      isWanted = false
+      try {
+        await reload?.(server)
+      } catch (error) {
+        logFailure(server, error)
+      }
+    }
+    isRunning = false
+  }
+  return () => {
+    if (reload === undefined) {
+      server.log.warn(NO_RELOAD)
+      return
+    }
+    server.log.info('SIGHUP signal received. Reloading configuration...')
+    isWanted = true
+    if (!isRunning) void run()
+  }
+}
+
+function logFailure({ log }: KesServer, error: unknown): void {
+  const reason = error instanceof Error ? error.message : String(error)
+  log.error(`Failed to reload server config: ${reason}; the old configuration stays in force`)
+  if (error instanceof ConfigError) for (const place of placesOf(error)) log.error(place)
+}
+
 /** Ends with the server's clean stop; a second signal ends the process at once. */
-function untilStopped(server: KesServer): Promise<void> {
+function untilStopped(server: KesServer, onHangUp: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     let firstSignalMs: number | undefined
     const stop = () => {
@@ -121,7 +169,7 @@ function untilStopped(server: KesServer): Promise<void> {
     process.on('SIGINT', stop)
     process.on('SIGTERM', stop)
     // From a terminal it says that the terminal has gone; from anybody else, what it means to KES: reload.
-    process.on('SIGHUP', process.stdout.isTTY ? stop : () => server.warn(NO_RELOAD))
+    process.on('SIGHUP', process.stdout.isTTY ? stop : onHangUp)
   })
 }
 
@@ -142,6 +190,5 @@ async function makeDevCredentials({ host }: Address): Promise<TlsCredentials> {
   return {
     keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
     certPem: leaf.toString(),
-    leaf,
   }
 }

@@ -44,6 +44,7 @@ export function addServerCommand(program: KesCommand, io: Io): void {
       'after',
       `
 Stops on Ctrl-C or SIGTERM: running requests end, new ones are refused. A second signal ends it at once.
+On SIGHUP it reads the config file again; certificate files it reads again by itself when they change.
 
 Examples:
   kes server --dev                     A server to try things with; all is lost when it ends

@@ -22,7 +22,14 @@ import type { ErrorLog, LoggedRequest } from '../log/error-log.ts'
 import { parseListPrefix } from '../names.ts'
 import { KeyWatch } from '../operations/watch-keys.ts'
 import { Http2Request } from '../tls/http2-exchange.ts'
-import { createListener, type Listener, type ListenerOptions, type Peer, peerOf } from '../tls/listener.ts'
+import {
+  createListener,
+  type Listener,
+  type ListenerOptions,
+  type ListenerSettings,
+  type Peer,
+  peerOf,
+} from '../tls/listener.ts'
 import { type Intercept, intercepted } from './interception.ts'
 import { errorReply } from './json-reply.ts'
 import { OpenExchanges } from './open-exchanges.ts'
@@ -40,6 +47,8 @@ export interface AppOptions {
 
 export interface App {
   readonly listener: Listener
+  /** After the rules of the services were replaced: ends the log streams of those who may read them no more. */
+  readonly reload: (listener: ListenerSettings) => void
   /** Refuses new requests and connections, waits for the requests that run, and closes what is open then. */
   readonly stop: () => Promise<void>
   /** Of an app that has served nobody. */
@@ -108,6 +117,8 @@ export async function createApp({
    * other, as its replies go out, so that no client has more than one such request under way.
    */
   const waitingBehind = new WeakMap<object, (() => void)[]>()
+  /** The requests whose reply is a log. */
+  const logReaders = new Map<Exchange, Api>()
   let isRefusing = false
   let listener: Listener | undefined
 
@@ -193,6 +204,7 @@ export async function createApp({
     exchanges.add(exchange)
     reply.raw.on('close', () => {
       exchanges.remove(exchange)
+      logReaders.delete(exchange)
       letGo(raw)
       if (exchange.isCounted) services.metrics.requestEnded()
     })
@@ -380,6 +392,11 @@ export async function createApp({
         reply.raw.flushHeaders()
         raw.socket.setTimeout(0)
       }
+      if (api.stream !== 'keys') logReaders.set(exchange, api)
+      if (!isStillAllowed(exchange, api)) {
+        closeExchange(exchange)
+        return
+      }
       source.add(raw instanceof Http2Request ? raw.stream : reply.raw)
     }
     source
@@ -395,13 +412,18 @@ export async function createApp({
   function sourceOf(exchange: Exchange, api: Api, call: Call): Pick<LogStream, 'open' | 'add'> {
     if (api.stream === 'audit') return auditLog.stream
     if (api.stream === 'error') return errorLog.stream
-    const mayGoOn = () =>
-      services.overrides.get(api.path)?.skipAuth === true ||
-      services.policies.isAllowed(call.identity, exchange.path)
+    const mayGoOn = () => isStillAllowed(exchange, api)
     return {
       open: () => Promise.resolve(),
       add: (reader) => watch.add(reader, { prefix: parseListPrefix(call.argument), mayGoOn }),
     }
+  }
+
+  /** A stream outlives the rules that it was opened under. */
+  function isStillAllowed({ peer, path }: Exchange, api: Api): boolean {
+    return (
+      services.overrides.get(api.path)?.skipAuth === true || services.policies.isAllowed(peer.identity, path)
+    )
   }
 
   /**
@@ -463,6 +485,12 @@ export async function createApp({
   const running: Listener = listener
   return {
     listener: running,
+    reload(settings) {
+      running.reconfigure(settings)
+      for (const [exchange, api] of logReaders) {
+        if (!isStillAllowed(exchange, api)) closeExchange(exchange)
+      }
+    },
     async stop() {
       isRefusing = true
       watch.close()

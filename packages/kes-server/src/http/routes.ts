@@ -46,8 +46,15 @@ import { type FieldKind, type Fields, MalformedBodyError, parseFields } from './
 import { bytesReply, jsonReply } from './json-reply.ts'
 import { takeSecretField } from './secret-field.ts'
 
+/** Who may do what, and how long it may take. A reload replaces all of it. */
+export interface Rules {
+  readonly policies: PolicySet
+  readonly origin: Origin
+  readonly overrides: ReadonlyMap<string, ApiOverride>
+}
+
 /** What operations work on. */
-export interface Services {
+export interface Services extends Rules {
   readonly ring: KeyRing
   readonly store: KeyStore
   readonly journal: Journal
@@ -55,9 +62,6 @@ export interface Services {
   readonly backups: BackupDesk
   /** Reseals what the root key before the current one has sealed, beside other work. */
   readonly startRotation: () => void
-  readonly policies: PolicySet
-  readonly origin: Origin
-  readonly overrides: ReadonlyMap<string, ApiOverride>
   /** What this process counts. */
   readonly metrics: Metrics
   readonly hub: Hub

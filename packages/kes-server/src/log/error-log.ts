@@ -34,13 +34,17 @@ export function createLogger(destination: DestinationStream): Logger {
 export class ErrorLog {
   readonly stream: LogStream
   readonly #logger: Logger
-  readonly #level: number
+  #level: number
 
   /** @param level - events below it are dropped, on stderr and in the stream alike. */
   constructor(logger: Logger, level: number, stream: LogStream) {
     this.#logger = logger
     this.#level = level
     this.stream = stream
+  }
+
+  setLevel(level: number): void {
+    this.#level = level
   }
 
   error(message: string, request?: LoggedRequest): void {

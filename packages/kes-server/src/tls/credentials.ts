@@ -13,7 +13,6 @@ export interface TlsCredentials {
   readonly keyPem: string
   /** PEM, leaf first. */
   readonly certPem: string
-  readonly leaf: X509Certificate
 }
 
 const PEM_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]*?-----END \1-----/g
@@ -58,7 +57,6 @@ export function readCredentials(keyFile: string, certFile: string, password?: st
   return {
     keyPem: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
     certPem: certBlocks.map(({ text }) => `${text}\n`).join(''),
-    leaf,
   }
 }
 

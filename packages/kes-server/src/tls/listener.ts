@@ -9,11 +9,11 @@ import { type IncomingMessage, METHODS, type ServerResponse } from 'node:http'
 import { performServerHandshake, type ServerHttp2Session } from 'node:http2'
 import { createServer, type Server } from 'node:https'
 import type { Socket } from 'node:net'
-import { getCACertificates, type TLSSocket } from 'node:tls'
+import { createSecureContext, getCACertificates, type TLSSocket } from 'node:tls'
 import { CertificateRequiredError, KesError } from '../errors.ts'
 import { clientIdentity } from '../identity/identity.ts'
 import type { Identity } from '../names.ts'
-import type { TlsCredentials } from './credentials.ts'
+import { CredentialsError, type TlsCredentials } from './credentials.ts'
 import { Http2Request, Http2Response } from './http2-exchange.ts'
 
 /** TLS 1.3 first; of TLS 1.2 only forward secrecy with an AEAD. */
@@ -54,9 +54,13 @@ export interface Peer {
   readonly problem: KesError | undefined
 }
 
-export interface ListenerOptions {
-  readonly credentials: Pick<TlsCredentials, 'keyPem' | 'certPem'>
+/** Who the server is, and whom it lets in. */
+export interface ListenerSettings {
+  readonly credentials: TlsCredentials
   readonly clientCertificates: ClientCertificateMode
+}
+
+export interface ListenerOptions extends ListenerSettings {
   readonly onNotice: (message: string) => void
 }
 
@@ -77,7 +81,7 @@ export function peerOf(socket: object): Peer {
 export interface Listener {
   readonly server: Server
   /** For the connections that come from now on. */
-  readonly replaceCredentials: (credentials: Pick<TlsCredentials, 'keyPem' | 'certPem'>) => void
+  readonly reconfigure: (settings: ListenerSettings) => void
   /** Serves a connection that another process has accepted, in place of listening. */
   readonly take: (connection: Socket) => void
   /** Refuses new connections and requests; connections close once their requests have ended. */
@@ -90,6 +94,7 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
   /** Of TCP, because some never get through their handshake. */
   const connections = new Set<Socket>()
   const sessions = new Http2Sessions()
+  let { clientCertificates } = options
   let isTaking = false
   const server = createServer(
     {
@@ -116,7 +121,7 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
     connection.once('close', () => connections.delete(connection))
   })
   server.on('secureConnection', (socket) => {
-    const refusal = refusalOf(socket, options.clientCertificates)
+    const refusal = refusalOf(socket, clientCertificates)
     if (refusal !== undefined) {
       options.onNotice(`http: TLS handshake error from ${addressOf(socket)}: ${refusal}`)
       socket.destroy()
@@ -139,8 +144,9 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
       connection.setNoDelay(true)
       server.emit('connection', connection)
     },
-    replaceCredentials(credentials) {
-      server.setSecureContext(contextOptions({ ...options, credentials }))
+    reconfigure(settings) {
+      server.setSecureContext(contextOptions(settings))
+      clientCertificates = settings.clientCertificates
     },
     stopAccepting() {
       server.close()
@@ -154,7 +160,20 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
   }
 }
 
-function contextOptions(options: Pick<ListenerOptions, 'credentials' | 'clientCertificates'>) {
+/**
+ * Some keys and certificates are well-formed, and OpenSSL refuses them all the same: too short a key, say.
+ *
+ * @throws {@link CredentialsError} if no listener can be had with these.
+ */
+export function assertUsable(settings: ListenerSettings): void {
+  try {
+    createSecureContext(contextOptions(settings))
+  } catch (error) {
+    throw new CredentialsError(`invalid TLS certificate: ${error instanceof Error ? error.message : error}`)
+  }
+}
+
+function contextOptions(options: ListenerSettings) {
   const { isVerified, cas } = options.clientCertificates
   return {
     key: options.credentials.keyPem,

@@ -6,7 +6,7 @@ import type { KeyUse } from '../keyring/last-uses.ts'
 import type { Usage } from '../metrics/metrics.ts'
 import type { Origin } from '../operations/policies.ts'
 import type { ReadingKeys } from '../seal/seal.ts'
-import type { ListenerOptions } from '../tls/listener.ts'
+import type { ListenerSettings } from '../tls/listener.ts'
 
 /** A {@link Call} whose query is its text, and whose body is sealed: see {@link BodySeal}. */
 export type PlainCall = Omit<Call, 'query' | 'body'> & {
@@ -60,7 +60,8 @@ export interface WorkerCalls {
   learnRoot(keys: ReadingKeys): void
   /** No row is sealed under this root key any more. */
   forgetRoot(generation: number): void
-  replaceCredentials(credentials: ListenerOptions['credentials']): void
+  /** Fulfilled when this process works by these settings; they come after {@link WorkerCalls.start}, perhaps before its answer. */
+  reload(settings: WorkerSettings): Promise<void>
   /** Whether anybody reads the stream of this log. */
   setWanted(log: LogName, isWanted: boolean): void
   /** Whether the audit file takes lines now. */
@@ -71,8 +72,15 @@ export interface WorkerCalls {
   stop(): Promise<void>
 }
 
+/** What a reload may change of a worker. */
+export interface WorkerSettings {
+  readonly config: Pick<Config, 'adminIdentity' | 'policies' | 'api' | 'cache' | 'log' | 'keysOptions'>
+  readonly origin: Origin
+  readonly listener: ListenerSettings
+}
+
 /** All that a worker needs to begin. It reads no file of the config. */
-export interface WorkerStart {
+export interface WorkerStart extends WorkerSettings {
   readonly storePath: string
   /** Of a store that keeps its keys in the folder of the Go KES. */
   readonly keysFolder: string | undefined
@@ -85,7 +93,4 @@ export interface WorkerStart {
   readonly uses: readonly KeyUse[]
   /** PEM, of the journal's public key. */
   readonly journalKey: string
-  readonly config: Pick<Config, 'adminIdentity' | 'policies' | 'api' | 'cache' | 'log' | 'keysOptions'>
-  readonly origin: Origin
-  readonly listener: Omit<ListenerOptions, 'onNotice'>
 }

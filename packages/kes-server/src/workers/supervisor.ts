@@ -15,9 +15,8 @@ import type { LogStream } from '../log/broadcast.ts'
 import type { ErrorLog } from '../log/error-log.ts'
 import { countsOf, type Metrics, sumOf, type Usage } from '../metrics/metrics.ts'
 import { type Seal, wipeReadingKeys } from '../seal/seal.ts'
-import type { ListenerOptions } from '../tls/listener.ts'
 import { BodySeal } from './body-seal.ts'
-import type { OutputName, PlainCall, WorkerStart } from './calls.ts'
+import type { OutputName, PlainCall, WorkerSettings, WorkerStart } from './calls.ts'
 import type { Hub } from './hub.ts'
 import { SharedRun } from './shared-run.ts'
 import { WorkerProcess } from './worker-process.ts'
@@ -312,8 +311,9 @@ export class Supervisor implements Hub {
     await Promise.all([...this.#workers].map((worker) => worker.insist(tell)))
   }
 
-  replaceCredentials(credentials: ListenerOptions['credentials']): void {
-    for (const { peer } of this.#workers) peer.tell('replaceCredentials', [credentials])
+  /** Fulfilled when every worker works by these settings. Those that begin later get them by their first message. */
+  reload(settings: WorkerSettings): Promise<void> {
+    return this.#insist((worker) => worker.reload(settings))
   }
 
   /** What this process itself says in a log, to whoever follows it. */

@@ -6,7 +6,7 @@ import { AuditLog } from '../audit/audit-log.ts'
 import type { AuditSink } from '../audit/audit-writer.ts'
 import { HeldReplies } from '../audit/held-replies.ts'
 import { INFO } from '../config/log-level.ts'
-import { expireCache, overridesOf } from '../core.ts'
+import { CacheExpiry, rulesOf } from '../core.ts'
 import { type App, createApp } from '../http/app.ts'
 import type { Api, Call, LogName, Reply, Services } from '../http/routes.ts'
 import { Journal } from '../journal/journal.ts'
@@ -14,13 +14,12 @@ import { KeyRing } from '../keyring/key-ring.ts'
 import { type KeyId, type KeyUse, LastUses } from '../keyring/last-uses.ts'
 import { createLogger, ErrorLog } from '../log/error-log.ts'
 import { Metrics, type Usage } from '../metrics/metrics.ts'
-import { PolicySet } from '../policy/policy.ts'
 import { Seal } from '../seal/seal.ts'
 import { FsStore } from '../store/fs-store.ts'
 import { SqliteStore } from '../store/sqlite-store.ts'
 import { VERSION } from '../version.ts'
 import { BodySeal } from './body-seal.ts'
-import type { SupervisorCalls, WorkerCalls, WorkerStart } from './calls.ts'
+import type { SupervisorCalls, WorkerCalls, WorkerSettings, WorkerStart } from './calls.ts'
 import type { Hub } from './hub.ts'
 import { Lines } from './lines.ts'
 import { type Channel, Peer } from './peer.ts'
@@ -134,6 +133,8 @@ export class Worker {
   readonly #streams: Record<LogName, SharedStream>
   readonly #lines: Record<LogName, Lines>
   #app: App | undefined
+  #reload: ((settings: WorkerSettings) => void) | undefined
+  #starting: Promise<void> | undefined
   #ring: KeyRing | undefined
   #seal: Seal | undefined
   readonly #uses = new ReportedUses()
@@ -143,7 +144,14 @@ export class Worker {
 
   constructor(channel: Channel) {
     const calls: { [Name in keyof WorkerCalls]: WorkerCalls[Name] } = {
-      start: (start) => this.#start(start),
+      start: (start) => {
+        this.#starting = this.#start(start)
+        return this.#starting
+      },
+      reload: async (settings) => {
+        await this.#starting
+        this.#reload?.(settings)
+      },
       take: (connection) => this.#take(connection),
       acknowledge: () => this.#acknowledge(),
       changed: () => this.#hub.announce(),
@@ -151,7 +159,6 @@ export class Worker {
       takeUses: () => this.#takeUses(),
       learnRoot: (keys) => this.#seal?.learnToRead(keys),
       forgetRoot: (generation) => this.#seal?.forget(generation),
-      replaceCredentials: (credentials) => this.#app?.listener.replaceCredentials(credentials),
       setAccepting: (isAccepting) => {
         this.#auditSink.isAccepting = isAccepting
       },
@@ -194,14 +201,12 @@ export class Worker {
     const journal = new Journal(store, seal.storeId, createPublicKey(start.journalKey))
     this.#uses.learn(start.uses)
     const ring = new KeyRing(store, seal, journal, { ...config.keysOptions, lastUses: this.#uses })
-    expireCache(ring, config.cache)
+    const cacheExpiry = new CacheExpiry(ring, config.cache)
     const services: Services = {
       ring,
       store,
       journal,
-      policies: new PolicySet({ admin: config.adminIdentity, policies: config.policies }),
-      origin: start.origin,
-      overrides: overridesOf(config),
+      ...rulesOf(config, start.origin),
       get sealAdmin() {
         return isElsewhere()
       },
@@ -213,7 +218,15 @@ export class Worker {
       hub: this.#hub,
       version: VERSION,
     }
-    this.#app = await createApp({ services, auditLog, errorLog, listener: start.listener })
+    const app = await createApp({ services, auditLog, errorLog, listener: start.listener })
+    this.#app = app
+    this.#reload = ({ config: next, origin, listener }) => {
+      Object.assign(services, rulesOf(next, origin))
+      cacheExpiry.replace(next.cache)
+      errorLog.setLevel(next.log.errorLevel)
+      auditLog.setPrinted(next.log.auditLevel <= INFO)
+      app.reload(listener)
+    }
     this.#ring = ring
     setInterval(() => this.#report(errorLog), REPORT_INTERVAL_MS).unref()
   }

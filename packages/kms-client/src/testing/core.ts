@@ -113,8 +113,8 @@ export class LocalCore implements Core {
     await this.#gate.setMode('open')
   }
 
-  async replaceCredentials(credentials: KeyServerCredentials): Promise<void> {
-    this.#server.replaceCredentials(credentials)
+  replaceCredentials(credentials: KeyServerCredentials): Promise<void> {
+    return this.#server.replaceCredentials(credentials)
   }
 
   /** The gate first: without connections there is no request that the server would wait for. */

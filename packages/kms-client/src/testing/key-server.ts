@@ -32,7 +32,7 @@ export type ErasedNames = 'reserved' | 'free'
 
 export interface KeyServer {
   readonly address: { readonly host: string; readonly port: number }
-  readonly replaceCredentials: (credentials: KeyServerCredentials) => void
+  readonly replaceCredentials: (credentials: KeyServerCredentials) => Promise<void>
   readonly stop: () => Promise<void>
 }
 

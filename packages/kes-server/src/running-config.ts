@@ -1,0 +1,151 @@
+/** The config that a server runs with, and how another one, or other certificate files, come into force in it. */
+import { isDeepStrictEqual } from 'node:util'
+import type { Config } from './config/config.ts'
+import type { ErrorLog } from './log/error-log.ts'
+import { CertificateWatch } from './tls/certificate-watch.ts'
+import { readClientCas, readCredentials, type TlsCredentials } from './tls/credentials.ts'
+import { assertUsable, type ListenerSettings } from './tls/listener.ts'
+
+/** The file-based part of the TLS config, or a key pair that the caller has made. */
+export type ServerConfig = Omit<Config, 'tls'> & {
+  readonly tls: Config['tls'] | { readonly made: TlsCredentials }
+}
+
+export interface RunningConfigOptions {
+  /** What the server was started with. */
+  readonly config: ServerConfig
+  readonly listener: ListenerSettings
+  readonly errorLog: ErrorLog
+  /** Puts settings into force that have been checked: it does not fail halfway. */
+  readonly apply: (config: ServerConfig, listener: ListenerSettings) => Promise<void>
+  /** Makes the predefined keys of a config that has come into force. */
+  readonly createKeys: (config: ServerConfig) => void
+}
+
+export class RunningConfig {
+  readonly #options: RunningConfigOptions
+  readonly #watch: CertificateWatch
+  #config: ServerConfig
+  #listener: ListenerSettings
+  #lastChange: Promise<void> = Promise.resolve()
+
+  constructor(options: RunningConfigOptions) {
+    this.#options = options
+    this.#config = options.config
+    this.#listener = options.listener
+    this.#watch = new CertificateWatch(
+      () => certificateFilesOf(this.#config),
+      () => this.#readCertificates(),
+    )
+  }
+
+  /** In force now. What takes effect at a restart only is as it was at the start. */
+  get config(): ServerConfig {
+    return this.#config
+  }
+
+  /**
+   * Puts another config into force: all that can change in a running server. A warning names the rest.
+   *
+   * @throws CredentialsError, with the old config left in force.
+   */
+  reload(next: ServerConfig): Promise<void> {
+    return this.#inTurn(async () => {
+      const { errorLog, apply, createKeys } = this.#options
+      const listener = listenerSettingsOf(next)
+      assertUsable(listener)
+      const rest = fieldsForRestart(this.#config, next)
+      const { address, workers, keystore, keysOptions, log } = this.#config
+      this.#config = {
+        ...next,
+        address,
+        workers,
+        keystore,
+        keysOptions,
+        log: { ...next.log, auditFile: log.auditFile },
+      }
+      this.#listener = listener
+      await apply(this.#config, listener)
+      for (const field of rest)
+        errorLog.warn(`'${field}' of the config has changed: restart the server for it to take effect`)
+      try {
+        createKeys(this.#config)
+      } catch (error) {
+        errorLog.error(`predefined keys could not be made: ${reasonOf(error)}`)
+      }
+    })
+  }
+
+  /** Shows another certificate to all who connect from now on; whom the server lets in stays as it is. */
+  replaceCredentials(credentials: TlsCredentials): Promise<void> {
+    return this.#inTurn(() => this.#replaceListener({ ...this.#listener, credentials }))
+  }
+
+  /** @returns when the change that is being made has been. */
+  stop(): Promise<void> {
+    this.#watch.stop()
+    return this.#lastChange
+  }
+
+  #readCertificates(): Promise<void> {
+    return this.#inTurn(async () => {
+      const { errorLog } = this.#options
+      try {
+        const listener = listenerSettingsOf(this.#config)
+        if (isDeepStrictEqual(listener, this.#listener)) return
+        await this.#replaceListener(listener)
+        errorLog.info('the certificate files have changed: the new ones are in use')
+      } catch (error) {
+        errorLog.error(
+          `Failed to reload TLS configuration: ${reasonOf(error)}; the old certificates stay in use`,
+        )
+      }
+    })
+  }
+
+  async #replaceListener(listener: ListenerSettings): Promise<void> {
+    assertUsable(listener)
+    this.#listener = listener
+    await this.#options.apply(this.#config, listener)
+  }
+
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    const result = this.#lastChange.then(change)
+    this.#lastChange = result.catch(() => undefined) // Whoever asked for it is told.
+    return result
+  }
+}
+
+/** @throws CredentialsError */
+export function listenerSettingsOf(config: ServerConfig): ListenerSettings {
+  const isRequired = ![...config.api.values()].some(({ skipAuth }) => skipAuth)
+  if ('made' in config.tls) {
+    return { credentials: config.tls.made, clientCertificates: { isRequired, isVerified: false, cas: [] } }
+  }
+  const { keyFile, certFile, password, auth, caPath } = config.tls
+  const credentials = readCredentials(keyFile, certFile, password?.reveal())
+  const cas = caPath === undefined ? [] : readClientCas(caPath)
+  return { credentials, clientCertificates: { isRequired, isVerified: auth, cas } }
+}
+
+function certificateFilesOf({ tls }: ServerConfig): string[] {
+  if ('made' in tls) return []
+  return [tls.keyFile, tls.certFile, ...(tls.caPath === undefined ? [] : [tls.caPath])]
+}
+
+/** Those that differ; a changed passphrase is none: the store is open. */
+function fieldsForRestart(running: ServerConfig, next: ServerConfig): string[] {
+  const fields: readonly (readonly [string, (config: ServerConfig) => unknown])[] = [
+    ['address', ({ address }) => address],
+    ['workers', ({ workers }) => workers],
+    ['keystore', ({ keystore }) => keystore],
+    ['keys.deletion', ({ keysOptions }) => keysOptions.waitingPeriodMs],
+    ['keys.erased_names', ({ keysOptions }) => keysOptions.erasedNames],
+    ['log.audit.file', ({ log }) => log.auditFile],
+  ]
+  return fields.filter(([, read]) => !isDeepStrictEqual(read(running), read(next))).map(([name]) => name)
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
