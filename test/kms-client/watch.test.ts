@@ -158,15 +158,18 @@ describe('a server that', () => {
     }
   })
 
-  test('ends the stream has its watch fail: there is no end of news', async () => {
-    await watchOf(
-      (_, response) => {
-        response.writeHead(200)
-        response.end()
-      },
-      (client) => expect(first(client)).rejects.toThrow(KesConnectionError),
-    )
-  })
+  test.each(['', '{"event":"cha'])(
+    'ends the stream after %j has its watch fail: there is no end of news',
+    async (rest) => {
+      await watchOf(
+        (_, response) => {
+          response.writeHead(200)
+          response.end(rest)
+        },
+        (client) => expect(first(client)).rejects.toThrow(KesConnectionError),
+      )
+    },
+  )
 
   test('is a Go KES has no such API', async () => {
     await watchOf(

@@ -629,7 +629,7 @@ export class KesClient implements AsyncDisposable {
       setTimeout(() => silence.abort(new KesTimeoutError(endpoint, silenceMsMax)), silenceMsMax)
     let timer = listen()
     try {
-      for await (const line of readLines(stream.chunks, LOG_LINE_BYTES_MAX)) {
+      for await (const line of readLines(stream.chunks, LOG_LINE_BYTES_MAX, { isRestALine: false })) {
         clearTimeout(timer)
         const event = decodeKeyEvent(path, line)
         if (event !== undefined) yield event

@@ -6,11 +6,13 @@ const LINE_FEED = 0x0a
 /**
  * The lines of a stream of UTF-8 bytes without their line feeds; empty ones are left out.
  *
+ * @param options - `isRestALine`: whether what stands behind the last line feed is a line, too, or what is left of one.
  * @throws {@link KesProtocolError} if a line has over `lineBytesMax` bytes.
  */
 export async function* readLines(
   chunks: AsyncIterable<Buffer>,
   lineBytesMax: number,
+  { isRestALine = true }: { readonly isRestALine?: boolean } = {},
 ): AsyncGenerator<string> {
   let parts: Buffer[] = [] // of the line that has begun
   let partsBytes = 0
@@ -37,5 +39,5 @@ export async function* readLines(
     take(chunk.subarray(start))
   }
   const rest = line()
-  if (rest !== '') yield rest
+  if (rest !== '' && isRestALine) yield rest
 }

@@ -108,7 +108,7 @@ test('changes wait in the journal while a reader has no room, and none is lost',
   expect(changes.map(({ epoch }) => epoch)).toEqual(Array.from({ length: 3000 }, (_, index) => index + 3))
 })
 
-test('a reader that takes nothing for 10 s is cut, and one that takes a little is not', async () => {
+test('a reader that takes nothing for 30 s is cut, and one that takes a little is not', async () => {
   create(1000)
   const [still, slow] = [new Reader(), new Reader()]
   for (const reader of [still, slow]) {
@@ -116,7 +116,7 @@ test('a reader that takes nothing for 10 s is cut, and one that takes a little i
     add(reader)
   }
   await turns()
-  for (let seconds = 0; seconds < 15; seconds += 5) {
+  for (let seconds = 0; seconds < 35; seconds += 5) {
     await vi.advanceTimersByTimeAsync(5000)
     slow.emit('drain')
     await turns()

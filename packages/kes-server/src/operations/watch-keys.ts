@@ -19,7 +19,7 @@ const PAGE_ENTRIES = 200
 /** Clients take a silence of some of these for a dead connection. */
 const HEARTBEAT_MS = 5000
 /** A reader that takes nothing for so long is cut at the next heartbeat. */
-const STALLED_MS = 10_000
+const STALLED_MS = 30_000
 
 /** A response: HTTP/1.1's own, or the stream of an HTTP/2 exchange. */
 export interface WatchReader {
