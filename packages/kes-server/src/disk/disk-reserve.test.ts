@@ -2,11 +2,14 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { deflateSync } from 'node:zlib'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { DiskReserve } from './disk-reserve.ts'
 import { Reserves } from './reserves.ts'
 
 const RESERVE_BYTES = 8 * 2 ** 20
+
+// It waits for the disk, which others may use, too.
+vi.setConfig({ testTimeout: 60_000 })
 
 let folder: string
 let spent: number
@@ -73,7 +76,7 @@ test('audit files on the disk of the store share its reserve, which is made agai
   expect(reserves.audit).toBe(reserves.store)
   expect(existsSync(join(folder, 'audit.reserve'))).toBe(false)
   reserves.store?.spend()
-  await expect.poll(() => reserves.audit?.isThere, { timeout: 5000 }).toBe(true)
+  await expect.poll(() => reserves.audit?.isThere, { timeout: 30_000 }).toBe(true)
   await reserves.close()
   expect(notices).toEqual([
     expect.stringMatching(/was given up .* but not used until there is room again/),
