@@ -16,6 +16,7 @@ import { JournalVerifier } from '../../packages/kes-server/src/journal/verify.ts
 import { Broadcast } from '../../packages/kes-server/src/log/broadcast.ts'
 import { createLogger, ErrorLog } from '../../packages/kes-server/src/log/error-log.ts'
 import { Metrics } from '../../packages/kes-server/src/metrics/metrics.ts'
+import { ServerTally } from '../../packages/kes-server/src/metrics/server-tally.ts'
 import { parseKeyName } from '../../packages/kes-server/src/names.ts'
 import { SingleProcess } from '../../packages/kes-server/src/workers/hub.ts'
 import { peerTest } from '../peers/peer.ts'
@@ -125,7 +126,13 @@ async function assertKept(
   const logger = createLogger({ write: (line) => notices.push(line) })
   const errorLog = new ErrorLog(logger, 0, new Broadcast(() => undefined))
   const { config } = loadConfigFile(installation.configFile, { env: {} })
-  const core = await openCore({ config, hub: new SingleProcess(metrics), metrics, errorLog })
+  const core = await openCore({
+    config,
+    hub: new SingleProcess(metrics),
+    metrics,
+    tally: new ServerTally(),
+    errorLog,
+  })
   try {
     for (const [name, states] of possible) {
       const state = stateOf(core, name)

@@ -144,7 +144,7 @@ async function makeServer(type: KeyType): Promise<Credentials> {
     dnsNames: ['localhost'],
     ipAddresses: ['127.0.0.1'],
     extendedKeyUsage: ['serverAuth'],
-    validity: validityOf(1),
+    validity: validityOf(90),
   })
   return credentialsOf(keys, certificate)
 }

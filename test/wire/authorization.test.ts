@@ -19,7 +19,9 @@ function methodOf(path: string): string | undefined {
   if (/^\/v1\/key\/(create|generate|decrypt)\//.test(path)) return 'PUT'
   if (path.startsWith('/v1/key/delete/')) return 'DELETE'
   if (path.startsWith('/v1/key/list/')) return 'GET'
-  return ['/v1/api', '/v1/metrics', '/v1/ready', '/v1/status'].includes(path) ? 'GET' : undefined
+  return ['/v1/api', '/v1/metrics', '/v1/metrics/latchkey', '/v1/ready', '/v1/status'].includes(path)
+    ? 'GET'
+    : undefined
 }
 
 /** Every character that is not plain is escaped, so that the server decodes it to the path of the vector. */

@@ -78,6 +78,7 @@ describe.each(PROTOCOLS)('over %s', (protocol) => {
         'GET /v1/ready 0 15',
         'GET /v1/status 0 15',
         'GET /v1/metrics 0 15',
+        'GET /v1/metrics/latchkey 0 15',
         'GET /v1/api 0 10',
         'PUT /v1/key/create/ 0 15',
         'PUT /v1/key/import/ 1000000 15',

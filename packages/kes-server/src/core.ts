@@ -16,6 +16,8 @@ import type { LastUses } from './keyring/last-uses.ts'
 import { onlyHolder, type RootHolders, SealAdmin } from './keyring/seal-admin.ts'
 import type { ErrorLog } from './log/error-log.ts'
 import type { Metrics } from './metrics/metrics.ts'
+import { ServerMetrics } from './metrics/server-metrics.ts'
+import type { ServerTally } from './metrics/server-tally.ts'
 import { type OpenStore, openStore, reservePathOf } from './open-store.ts'
 import type { Origin } from './operations/policies.ts'
 import { PolicySet } from './policy/policy.ts'
@@ -33,6 +35,7 @@ export interface CoreOptions {
   readonly config: Omit<Config, 'tls'>
   readonly hub: Hub
   readonly metrics: Metrics
+  readonly tally: ServerTally
   readonly errorLog: ErrorLog
   /** By which scheduled deletions become due. Default: the system's. */
   readonly clocks?: Clocks | undefined
@@ -60,7 +63,7 @@ export interface Core {
  * @throws StoreOpenError, SealOpenError, UnsupportedStoreError, AuditOpenError, with nothing left open.
  */
 export async function openCore(options: CoreOptions): Promise<Core> {
-  const { config, hub, metrics, errorLog, clocks, holdersOf = onlyHolder } = options
+  const { config, hub, metrics, tally, errorLog, clocks, holdersOf = onlyHolder } = options
   let reserves: Reserves | undefined
   const opened = openStore(config.keystore, () => reserves?.store?.spend() === true)
   for (const warning of opened.warnings) errorLog.warn(warning)
@@ -107,6 +110,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     startRotation: () => rotation.start(),
     ...rulesOf(config, originOf(config)),
     metrics,
+    serverMetrics: new ServerMetrics({ ...opened, auditWriter, tally }),
     hub,
     version: VERSION,
   }

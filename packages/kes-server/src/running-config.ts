@@ -1,7 +1,9 @@
 /** The config that a server runs with, and how another one, or other certificate files, come into force in it. */
+import { X509Certificate } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import type { Config } from './config/config.ts'
 import type { ErrorLog } from './log/error-log.ts'
+import type { ServerTally } from './metrics/server-tally.ts'
 import { CertificateWatch } from './tls/certificate-watch.ts'
 import { readClientCas, readCredentials, type TlsCredentials } from './tls/credentials.ts'
 import { assertUsable, type ListenerSettings } from './tls/listener.ts'
@@ -11,11 +13,16 @@ export type ServerConfig = Omit<Config, 'tls'> & {
   readonly tls: Config['tls'] | { readonly made: TlsCredentials }
 }
 
+const DAY_MS = 86_400_000
+/** How long before its end a certificate is warned of. */
+const WARNING_DAYS = 14
+
 export interface RunningConfigOptions {
   /** What the server was started with. */
   readonly config: ServerConfig
   readonly listener: ListenerSettings
   readonly errorLog: ErrorLog
+  readonly tally: ServerTally
   /** Puts settings into force that have been checked: it does not fail halfway. */
   readonly apply: (config: ServerConfig, listener: ListenerSettings) => Promise<void>
   /** Makes the predefined keys of a config that has come into force. */
@@ -25,8 +32,10 @@ export interface RunningConfigOptions {
 export class RunningConfig {
   readonly #options: RunningConfigOptions
   readonly #watch: CertificateWatch
+  readonly #daily: NodeJS.Timeout
   #config: ServerConfig
   #listener: ListenerSettings
+  #isStopped = false
   #lastChange: Promise<void> = Promise.resolve()
 
   constructor(options: RunningConfigOptions) {
@@ -37,6 +46,8 @@ export class RunningConfig {
       () => certificateFilesOf(this.#config),
       () => this.#readCertificates(),
     )
+    this.#lookAtEnd()
+    this.#daily = setInterval(() => this.#lookAtEnd(), DAY_MS).unref()
   }
 
   /** In force now. What takes effect at a restart only is as it was at the start. */
@@ -47,33 +58,46 @@ export class RunningConfig {
   /**
    * Puts another config into force: all that can change in a running server. A warning names the rest.
    *
-   * @throws CredentialsError, with the old config left in force.
+   * @param read - called when no other change is under way.
+   * @throws CredentialsError, or what `read` does, with the old config left in force.
    */
-  reload(next: ServerConfig): Promise<void> {
+  reload(read: () => ServerConfig): Promise<void> {
     return this.#inTurn(async () => {
-      const { errorLog, apply, createKeys } = this.#options
-      const listener = listenerSettingsOf(next)
-      assertUsable(listener)
-      const rest = fieldsForRestart(this.#config, next)
-      const { address, workers, keystore, keysOptions, log } = this.#config
-      this.#config = {
-        ...next,
-        address,
-        workers,
-        keystore,
-        keysOptions,
-        log: { ...next.log, auditFile: log.auditFile },
-      }
-      this.#listener = listener
-      await apply(this.#config, listener)
-      for (const field of rest)
-        errorLog.warn(`'${field}' of the config has changed: restart the server for it to take effect`)
+      const { tally } = this.#options
       try {
-        createKeys(this.#config)
+        await this.#replaceConfig(read())
+        tally.reloads += 1
       } catch (error) {
-        errorLog.error(`predefined keys could not be made: ${reasonOf(error)}`)
+        tally.failedReloads += 1
+        throw error
       }
     })
+  }
+
+  async #replaceConfig(next: ServerConfig): Promise<void> {
+    const { errorLog, apply, createKeys } = this.#options
+    const listener = listenerSettingsOf(next)
+    assertUsable(listener)
+    const rest = fieldsForRestart(this.#config, next)
+    const { address, workers, keystore, keysOptions, log } = this.#config
+    this.#config = {
+      ...next,
+      address,
+      workers,
+      keystore,
+      keysOptions,
+      log: { ...next.log, auditFile: log.auditFile },
+    }
+    this.#listener = listener
+    await apply(this.#config, listener)
+    this.#lookAtEnd()
+    for (const field of rest)
+      errorLog.warn(`'${field}' of the config has changed: restart the server for it to take effect`)
+    try {
+      createKeys(this.#config)
+    } catch (error) {
+      errorLog.error(`predefined keys could not be made: ${reasonOf(error)}`)
+    }
   }
 
   /** Shows another certificate to all who connect from now on; whom the server lets in stays as it is. */
@@ -81,21 +105,25 @@ export class RunningConfig {
     return this.#inTurn(() => this.#replaceListener({ ...this.#listener, credentials }))
   }
 
-  /** @returns when the change that is being made has been. */
+  /** Fulfilled when the change that is being made has been; further ones are not made. */
   stop(): Promise<void> {
+    this.#isStopped = true
     this.#watch.stop()
+    clearInterval(this.#daily)
     return this.#lastChange
   }
 
   #readCertificates(): Promise<void> {
     return this.#inTurn(async () => {
-      const { errorLog } = this.#options
+      const { errorLog, tally } = this.#options
       try {
         const listener = listenerSettingsOf(this.#config)
         if (isDeepStrictEqual(listener, this.#listener)) return
         await this.#replaceListener(listener)
+        tally.reloads += 1
         errorLog.info('the certificate files have changed: the new ones are in use')
       } catch (error) {
+        tally.failedReloads += 1
         errorLog.error(
           `Failed to reload TLS configuration: ${reasonOf(error)}; the old certificates stay in use`,
         )
@@ -107,10 +135,23 @@ export class RunningConfig {
     assertUsable(listener)
     this.#listener = listener
     await this.#options.apply(this.#config, listener)
+    this.#lookAtEnd()
+  }
+
+  /** Tells how long the certificate lasts, and of one that ends soon. */
+  #lookAtEnd(): void {
+    const { errorLog, tally } = this.#options
+    const { validToDate } = new X509Certificate(this.#listener.credentials.certPem)
+    tally.certificateEndsMs = validToDate.getTime()
+    const days = (validToDate.getTime() - Date.now()) / DAY_MS
+    const date = validToDate.toISOString()
+    if (days <= 0) errorLog.error(`the TLS certificate has ended at ${date}: clients refuse it`)
+    else if (days < WARNING_DAYS)
+      errorLog.warn(`the TLS certificate ends at ${date}, in ${Math.floor(days)} days`)
   }
 
   #inTurn(change: () => Promise<void>): Promise<void> {
-    const result = this.#lastChange.then(change)
+    const result = this.#lastChange.then(() => (this.#isStopped ? undefined : change()))
     this.#lastChange = result.catch(() => undefined) // Whoever asked for it is told.
     return result
   }

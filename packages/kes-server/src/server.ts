@@ -12,6 +12,7 @@ import type { Clocks } from './keyring/deletion-clock.ts'
 import { Broadcast } from './log/broadcast.ts'
 import { createLogger, ErrorLog } from './log/error-log.ts'
 import { Metrics } from './metrics/metrics.ts'
+import { ServerTally } from './metrics/server-tally.ts'
 import {
   listenerSettingsOf,
   RunningConfig,
@@ -57,9 +58,10 @@ export interface KesServer {
    * Puts another config into force in every process of the server, without a request that fails; a warning in the error
    * log names what takes effect at a restart only.
    *
-   * @throws CredentialsError, with the old config left in force.
+   * @param read - called when no other change is under way.
+   * @throws CredentialsError, or what `read` does, with the old config left in force.
    */
-  readonly reload: (config: ServerConfig) => Promise<void>
+  readonly reload: (read: () => ServerConfig) => Promise<void>
   /** Shows another certificate to all who connect from now on. */
   readonly replaceCredentials: (credentials: TlsCredentials) => Promise<void>
   /** Refuses new requests, waits for those that run, closes the store. */
@@ -85,6 +87,7 @@ async function startSingleProcess({
   intercept,
 }: ServerOptions): Promise<KesServer> {
   const metrics = new Metrics()
+  const tally = new ServerTally()
   const { errorLevel, auditLevel } = config.log
   const errorStream = new Broadcast(() => metrics.errorEventSent())
   const auditStream = new Broadcast(() => metrics.auditEventSent())
@@ -92,7 +95,7 @@ async function startSingleProcess({
   if ((config.workers ?? 1) > 1)
     errorLog.warn('this key store is served by one process: workers are not started')
   const listener = listenerSettingsOf(config)
-  const core = await openCore({ config, hub: new SingleProcess(metrics), metrics, errorLog, clocks })
+  const core = await openCore({ config, hub: new SingleProcess(metrics), metrics, tally, errorLog, clocks })
   const auditLog = new AuditLog(createLogger(auditOutput), {
     isPrinted: auditLevel <= INFO,
     file: core.auditWriter && new HeldReplies(core.auditWriter),
@@ -107,6 +110,7 @@ async function startSingleProcess({
       config,
       listener,
       errorLog,
+      tally,
       apply(next, nextListener) {
         core.reload(next)
         errorLog.setLevel(next.log.errorLevel)
@@ -132,12 +136,13 @@ async function startSupervised(
   workers: number,
 ): Promise<KesServer> {
   const metrics = new Metrics()
+  const tally = new ServerTally()
   const outputs = { error: errorOutput, audit: auditOutput }
   const write = (output: OutputName, lines: string) => {
     for (const line of splitLines(lines)) outputs[output].write(line)
   }
   const listener = listenerSettingsOf(config)
-  const supervisor = new Supervisor({ metrics, write })
+  const supervisor = new Supervisor({ metrics, tally, write })
   const errorLog = new ErrorLog(
     createLogger(errorOutput),
     config.log.errorLevel,
@@ -150,6 +155,7 @@ async function startSupervised(
       config,
       hub: supervisor,
       metrics,
+      tally,
       errorLog,
       clocks,
       holdersOf: supervisor.holdersOf,
@@ -162,6 +168,7 @@ async function startSupervised(
       config,
       listener,
       errorLog,
+      tally,
       async apply(next, nextListener) {
         opened.reload(next)
         errorLog.setLevel(next.log.errorLevel)
@@ -234,7 +241,7 @@ function runningServer(
     url: `https://${formatAddress({ host: reachableHost(address), port })}`,
     storeLabel,
     log: options.errorLog,
-    reload: (config) => running.reload(config),
+    reload: (read) => running.reload(read),
     replaceCredentials: (credentials) => running.replaceCredentials(credentials),
     stop: () => {
       stopping ??= running.stop().then(stop)

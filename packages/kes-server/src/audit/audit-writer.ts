@@ -77,6 +77,7 @@ export class AuditWriter implements AuditSink {
   /** The last line that is on the disk. */
   #last: Link
   #signedSeq: number
+  #signedMs = performance.now()
   #waiting: Waiting[] = []
   #running: Promise<void> | undefined
   #problem: unknown
@@ -133,6 +134,16 @@ export class AuditWriter implements AuditSink {
   get isSlow(): boolean {
     const nowMs = performance.now()
     return nowMs < this.#slowUntilMs || nowMs - this.#batchStartedMs > SLOW_BATCH_MS
+  }
+
+  /** Events on the disk that no head in the journal covers yet. */
+  get unsignedEvents(): number {
+    return this.#last.seq - this.#signedSeq
+  }
+
+  /** Grows also while there is nothing new to sign. */
+  get headAgeSeconds(): number {
+    return (performance.now() - this.#signedMs) / 1000
   }
 
   append(lines: readonly string[]): Promise<void> {
@@ -227,6 +238,7 @@ export class AuditWriter implements AuditSink {
     try {
       recordHead({ ...this.#last, event, file: this.#files.nameOf(this.#file.number), torn })
       this.#signedSeq = this.#last.seq
+      this.#signedMs = performance.now()
       this.#hasHeadProblem = false
     } catch (error) {
       const problem = `the head of the audit file could not be signed: ${messageOf(error)}`

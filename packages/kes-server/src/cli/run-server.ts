@@ -56,7 +56,7 @@ export function runConfiguredServer(
   }
   const config = load((warning) => process.stderr.write(`${formatProblem(file, warning)}\n`))
   return run(config, describe, async (server) => {
-    await server.reload(load((warning) => server.log.warn(formatProblem(file, warning))))
+    await server.reload(() => load((warning) => server.log.warn(formatProblem(file, warning))))
     process.stdout.write(`${describe(server)}=> Reloading configuration after SIGHUP signal completed.\n`)
   })
 }

@@ -6,6 +6,7 @@ export const API_PATHS = [
   '/v1/ready',
   '/v1/status',
   '/v1/metrics',
+  '/v1/metrics/latchkey',
   '/v1/api',
   '/v1/key/create/',
   '/v1/key/import/',

@@ -11,6 +11,7 @@ import type { ChangedKeys, KeyRing } from '../keyring/key-ring.ts'
 import type { RotationSlots, SealAdmin, Secret } from '../keyring/seal-admin.ts'
 import { metricsProtobuf, metricsText } from '../metrics/exposition.ts'
 import type { Metrics } from '../metrics/metrics.ts'
+import type { ServerMetrics } from '../metrics/server-metrics.ts'
 import {
   type Identity,
   type KeyName,
@@ -64,6 +65,7 @@ export interface Services extends Rules {
   readonly startRotation: () => void
   /** What this process counts. */
   readonly metrics: Metrics
+  readonly serverMetrics: ServerMetrics
   readonly hub: Hub
   readonly version: Version
 }
@@ -177,6 +179,16 @@ export const APIS: readonly Api[] = [
         ? { body: metricsProtobuf(usage), contentType: PROTOBUF_METRICS_TYPE, audit: 'metrics read' }
         : { body: Buffer.from(metricsText(usage)), contentType: TEXT_METRICS_TYPE, audit: 'metrics read' }
     },
+  }),
+  get({
+    path: '/v1/metrics/latchkey',
+    isCounted: false,
+    change: 'extends', // It changes nothing, but the process that writes knows of all the others.
+    run: ({ serverMetrics }) => ({
+      body: Buffer.from(serverMetrics.text()),
+      contentType: TEXT_METRICS_TYPE,
+      audit: "Latchkey's metrics read",
+    }),
   }),
   get({
     path: '/v1/api',

@@ -8,29 +8,8 @@
  */
 import { availableParallelism } from 'node:os'
 import { ProtobufWriter } from '../encoding/protobuf.ts'
+import { type Family, type Histogram, type Kind, textOf } from './families.ts'
 import { TIME_BUCKETS_SECONDS, type Usage } from './metrics.ts'
-
-type Kind = 'counter' | 'gauge' | 'histogram'
-
-interface Sample {
-  readonly labels: readonly (readonly [string, string])[]
-  readonly value: number
-}
-
-interface Histogram {
-  /** Cumulative counts, one for each bucket of {@link TIME_BUCKETS_SECONDS}. */
-  readonly cumulative: readonly number[]
-  readonly count: number
-  readonly sum: number
-}
-
-interface Family {
-  readonly name: string
-  readonly help: string
-  readonly kind: Kind
-  readonly samples: readonly Sample[]
-  readonly histogram?: Histogram
-}
 
 const HELP = {
   success: 'Number of requests that have been served successfully.',
@@ -53,28 +32,9 @@ const texts = new WeakMap<Usage, string>()
 
 /** Prometheus's text format, version 0.0.4. */
 export function metricsText(usage: Usage): string {
-  const text = texts.get(usage) ?? textOf(usage)
+  const text = texts.get(usage) ?? textOf(familiesOf(usage))
   texts.set(usage, text)
   return text
-}
-
-function textOf(usage: Usage): string {
-  const lines: string[] = []
-  for (const family of familiesOf(usage)) {
-    lines.push(`# HELP ${family.name} ${family.help}`, `# TYPE ${family.name} ${family.kind}`)
-    if (family.histogram === undefined) {
-      for (const { labels, value } of family.samples)
-        lines.push(`${family.name}${labelText(labels)} ${value}`)
-      continue
-    }
-    const { cumulative, count, sum } = family.histogram
-    for (const [index, bound] of TIME_BUCKETS_SECONDS.entries()) {
-      lines.push(`${family.name}_bucket{le="${bound}"} ${cumulative[index]}`)
-    }
-    lines.push(`${family.name}_bucket{le="+Inf"} ${count}`)
-    lines.push(`${family.name}_sum ${sum}`, `${family.name}_count ${count}`)
-  }
-  return `${lines.join('\n')}\n`
 }
 
 /** `io.prometheus.client.MetricFamily` messages, each behind its length as a varint. */
@@ -131,11 +91,6 @@ function histogramOf({ buckets, secondsSum }: Usage): Histogram {
     return count
   })
   return { cumulative: running.slice(0, -1), count, sum: secondsSum }
-}
-
-function labelText(labels: Sample['labels']): string {
-  if (labels.length === 0) return ''
-  return `{${labels.map(([name, value]) => `${name}="${value}"`).join(',')}}`
 }
 
 const KIND_NUMBER: Readonly<Record<Kind, number>> = { counter: 0, gauge: 1, histogram: 4 }

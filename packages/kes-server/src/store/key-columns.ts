@@ -123,3 +123,14 @@ export function erasedNameFromColumns(name: KeyName, row: unknown): ErasedName {
     mac: columns.bytesAsFound('mac'),
   }
 }
+
+/** @param rows - of one state each. Rows whose state no writer gives them are in none of the numbers. */
+export function countsFromColumns(rows: readonly unknown[]): Record<KeyState, number> {
+  const counts = { enabled: 0, disabled: 0, pending: 0 }
+  for (const row of rows) {
+    const columns = new Columns(row)
+    const state = STATES.get(columns.integer('state', 0))
+    if (state !== undefined) counts[state] = columns.integer('count', 0)
+  }
+  return counts
+}

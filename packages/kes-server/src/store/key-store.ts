@@ -70,6 +70,9 @@ export interface ErasedName {
   readonly mac: Uint8Array
 }
 
+/** How many keys there are in each state, and erased ones that nobody has been told yet to be off the disk. */
+export type StoreCounts = Readonly<Record<KeyState | 'erasing', number>>
+
 /** A row that can be named but not read. */
 export interface DamagedRow {
   readonly damaged: KeyName
@@ -145,6 +148,8 @@ export interface KeyStore extends JournalStore, BackupLog {
   /** As {@link KeyStore.names}. One damaged row doesn't hide the others. */
   rows(prefix: string, after: string | undefined, limit: number): (KeyRow | DamagedRow)[]
   count(): number
+  /** Reads every row. */
+  counts(): StoreCounts
 
   /** Whether a key is pending deletion. */
   hasPending(): boolean

@@ -24,6 +24,7 @@ import {
   storedEntryFromColumns,
 } from './journal-store.ts'
 import {
+  countsFromColumns,
   erasedNameFromColumns,
   erasedNameToColumns,
   keyRowFromColumns,
@@ -36,6 +37,7 @@ import {
   type KeyRow,
   type KeyStore,
   RevisionConflictError,
+  type StoreCounts,
   type StoredRunningTime,
 } from './key-store.ts'
 import { StoreOpenError } from './open-errors.ts'
@@ -370,6 +372,13 @@ export class SqliteStore implements KeyStore, SealChanges {
 
   count(): number {
     return this.#attempt('list keys', () => Number(this.#statements.count.get()))
+  }
+
+  counts(): StoreCounts {
+    return this.#attempt('list keys', () => ({
+      ...countsFromColumns(this.#statements.countsByState.all()),
+      erasing: this.#erasures.names().length,
+    }))
   }
 
   hasPending(): boolean {

@@ -23,6 +23,7 @@ export interface Statements {
   readonly namesFrom: Statement<[string, string, number]>
   readonly namesAfter: Statement<[string, string, number]>
   readonly count: Statement<[]>
+  readonly countsByState: Statement<[]>
   readonly hasPending: Statement<[]>
   readonly dueNames: Statement<[number, number, number]>
   readonly namesScheduledAfter: Statement<[number]>
@@ -95,6 +96,9 @@ export function prepareStatements(db: Database.Database): Statements {
       )
       .pluck(),
     count: db.prepare<[]>('SELECT count(*) FROM keys').pluck(),
+    countsByState: db.prepare<[]>(
+      `SELECT state, count(*) AS count FROM keys WHERE typeof(state) = 'integer' AND state >= 0 GROUP BY state`,
+    ),
 
     // `state = 2` as it stands in the index `keys_pending`, which is empty in most stores.
     hasPending: db.prepare<[]>('SELECT EXISTS (SELECT 1 FROM keys WHERE state = 2)').pluck(),

@@ -14,6 +14,7 @@ import type { RootHolders } from '../keyring/seal-admin.ts'
 import type { LogStream } from '../log/broadcast.ts'
 import type { ErrorLog } from '../log/error-log.ts'
 import { countsOf, type Metrics, sumOf, type Usage } from '../metrics/metrics.ts'
+import type { ServerTally } from '../metrics/server-tally.ts'
 import { type Seal, wipeReadingKeys } from '../seal/seal.ts'
 import { BodySeal } from './body-seal.ts'
 import type { OutputName, PlainCall, WorkerSettings, WorkerStart } from './calls.ts'
@@ -39,6 +40,7 @@ export type MakeStart = () => Omit<WorkerStart, 'bodyKey'>
 
 export interface SupervisorOptions {
   readonly metrics: Metrics
+  readonly tally: ServerTally
   /** Writes whole lines to stderr or stdout. */
   readonly write: (output: OutputName, lines: string) => void
 }
@@ -103,6 +105,7 @@ export class Supervisor implements Hub {
     bodyKey.fill(0)
     await isStarted
     this.#serving.add(worker)
+    this.#options.tally.workers = this.#serving.size
     // Ahead of the first connection.
     worker.peer.tell('setAccepting', [this.#isAccepting])
     for (const log of ['audit', 'error'] as const) worker.peer.tell('setWanted', [log, this.#isWanted(log)])
@@ -130,6 +133,7 @@ export class Supervisor implements Hub {
   #remove(worker: WorkerProcess): void {
     this.#workers.delete(worker)
     this.#serving.delete(worker)
+    this.#options.tally.workers = this.#serving.size
     for (const log of ['audit', 'error'] as const) this.#unfollow(worker, log)
     const last = worker.lastUsage === undefined ? [] : [countsOf(worker.lastUsage)]
     this.#past = this.#past === undefined ? last[0] : sumOf([this.#past, ...last])
@@ -142,6 +146,7 @@ export class Supervisor implements Hub {
 
   async #replace(dead: WorkerProcess, why: string): Promise<void> {
     if (this.#isStopping) return
+    this.#options.tally.workerDeaths += 1
     this.#youngDeaths = performance.now() - dead.startedMs < YOUNG_MS ? this.#youngDeaths + 1 : 0
     const delayMs = RESTART_DELAYS_MS[Math.min(this.#youngDeaths, RESTART_DELAYS_MS.length - 1)] ?? 0
     const pause = delayMs === 0 ? '' : ` after ${delayMs} ms, because the last ones died young`
@@ -205,7 +210,10 @@ export class Supervisor implements Hub {
   async barrier(): Promise<void> {
     for (const listener of this.#listeners) listener()
     const isHeldUp = () => this.#core?.auditWriter?.isSlow === true
+    const startedMs = performance.now()
     await Promise.all([...this.#workers].map((worker) => worker.acknowledge(isHeldUp)))
+    this.#options.tally.barriers += 1
+    this.#options.tally.barrierSeconds += (performance.now() - startedMs) / 1000
   }
 
   #announce(): void {

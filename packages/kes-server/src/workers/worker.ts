@@ -213,6 +213,9 @@ export class Worker {
       get backups() {
         return isElsewhere()
       },
+      get serverMetrics() {
+        return isElsewhere()
+      },
       startRotation: isElsewhere,
       metrics: this.#metrics,
       hub: this.#hub,
