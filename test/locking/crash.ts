@@ -33,7 +33,7 @@ export interface CrashResult {
 /** @param onProgress - called after each life. */
 export async function crash(
   kills: number,
-  onProgress: (kills: number) => void = () => undefined,
+  onProgress: (kills: number, violations: number) => void = () => undefined,
 ): Promise<CrashResult> {
   using single = await Installation.make({ workers: 1, audit: { stdout: 'off' } })
   using several = await Installation.make({ workers: 2, audit: { stdout: 'off' } })
@@ -43,7 +43,7 @@ export async function crash(
     const book = books[life % books.length]
     if (book === undefined) throw new Error('no book')
     done += await book.live(life)
-    onProgress(done)
+    onProgress(done, book.violations.length)
   }
   for (const book of books) await book.audit()
   const sum = (read: (book: Book) => number) => books.reduce((total, book) => total + read(book), 0)
@@ -189,7 +189,9 @@ class Book {
 if (import.meta.main) {
   const { values } = parseArgs({ options: { kills: { type: 'string', default: '100' } } })
   const wanted = Number(values.kills)
-  const result = await crash(wanted, (kills) => process.stderr.write(`\r${kills} of ${wanted} kills `))
+  const result = await crash(wanted, (kills, violations) =>
+    process.stderr.write(`\r${kills} of ${wanted} kills, ${violations} violations in this store `),
+  )
   process.stderr.write('\n')
   process.stdout.write(`${JSON.stringify({ ...result, violations: result.violations.length })}\n`)
   for (const violation of result.violations.slice(0, 20)) process.stdout.write(`${violation}\n`)

@@ -31,7 +31,7 @@ export interface RaceOptions {
   readonly program?: string | undefined
   /** Ends the race at the first violation. */
   readonly isEndedByViolation?: boolean
-  readonly onProgress?: (raced: number, changes: number) => void
+  readonly onProgress?: (raced: number, changes: number, violations: number) => void
 }
 
 export interface RaceResult {
@@ -107,7 +107,7 @@ class Race {
     while (this.#judged.raced < this.#options.n) {
       await sleep(500)
       this.#judge()
-      this.#options.onProgress?.(this.#judged.raced, this.#changes.length)
+      this.#options.onProgress?.(this.#judged.raced, this.#changes.length, this.#violations.length)
       if (this.#violations.length > 0 && this.#options.isEndedByViolation) return
     }
   }
@@ -257,8 +257,10 @@ if (import.meta.main) {
   const n = Number(values.n)
   const result = await race({
     n,
-    onProgress: (raced, changes) =>
-      process.stderr.write(`\r${raced} of ${n} uses met a lock, ${changes} changes `),
+    onProgress: (raced, changes, violations) =>
+      process.stderr.write(
+        `\r${raced} of ${n} uses met a lock, ${changes} changes, ${violations} violations `,
+      ),
   })
   process.stderr.write('\n')
   process.stdout.write(`${JSON.stringify({ ...result, violations: result.violations.length })}\n`)
