@@ -4,6 +4,7 @@ import { type Connection, openConnection, PROTOCOLS, type Reply } from '../sandb
 import { type PreparedStore, prepareStore } from '../sandbox/prepared-store.ts'
 import { startTestServer, type TestServer } from '../sandbox/server.ts'
 import { openLines, openLog } from '../wire/log-stream.ts'
+import { exchange } from '../wire/raw-http.ts'
 
 const WORKERS = 4
 
@@ -95,6 +96,23 @@ test('a request that changes the store is answered as by a server of one process
     const shown = ({ status, rawBody }: Reply) => ({ path, status, body: rawBody.toString() })
     expect(shown(ours)).toEqual(shown(theirs))
   }
+})
+
+test('requests that are pipelined behind a change are begun after it, and end with their connection', async () => {
+  const put = (verb: string) => `PUT /v1/key/${verb} HTTP/1.1\r\nHost: kes\r\n\r\n`
+  const verbs = ['create/piped', 'generate/piped', 'disable/piped', 'generate/piped', 'enable/piped']
+  const statuses = (text: string) =>
+    [...text.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => Number(status))
+  const text = await exchange(server, verbs.map(put).join(''), (received) => statuses(received).length === 5)
+  expect(statuses(text)).toEqual([200, 200, 200, 403, 200])
+
+  const socket = await server.connect({ ALPNProtocols: ['http/1.1'] })
+  socket.write(Array.from({ length: 100 }, (_, index) => put(`create/cut-${index}`)).join(''))
+  await expect.poll(async () => (await sendToAll('GET', '/v1/key/describe/cut-3'))[0]?.status).toBe(200)
+  socket.destroy()
+  const active = async () =>
+    /^kes_http_request_active (\d+)$/m.exec(String((await sendToAll('GET', '/v1/metrics'))[0]?.rawBody))?.[1]
+  await expect.poll(active, { timeout: 10_000 }).toBe('0')
 })
 
 test('metrics count the requests of all workers, whichever is asked', async () => {

@@ -72,6 +72,12 @@ interface Exchange {
   expiresMs: number
 }
 
+/** A request that came behind one whose answer takes a while. */
+interface Waiting {
+  readonly exchange: Exchange
+  readonly begin: () => void
+}
+
 declare module 'fastify' {
   interface FastifyRequest {
     exchange: Exchange
@@ -116,7 +122,7 @@ export async function createApp({
    * What a connection of HTTP/1.1 has sent behind a request that is not answered in its turn. It is begun one after the
    * other, as its replies go out, so that no client has more than one such request under way.
    */
-  const waitingBehind = new WeakMap<object, (() => void)[]>()
+  const waitingBehind = new WeakMap<object, Waiting[]>()
   /** The requests whose reply is a log. */
   const logReaders = new Map<Exchange, Api>()
   let isRefusing = false
@@ -202,13 +208,16 @@ export async function createApp({
     raw.headers = NO_HEADERS
     request.exchange = exchange
     exchanges.add(exchange)
-    reply.raw.on('close', () => {
-      exchanges.remove(exchange)
-      logReaders.delete(exchange)
-      letGo(raw)
-      if (exchange.isCounted) services.metrics.requestEnded()
-    })
+    reply.raw.on('close', () => end(exchange))
     return exchange
+  }
+
+  function end(exchange: Exchange): void {
+    exchanges.remove(exchange)
+    logReaders.delete(exchange)
+    letGo(exchange.raw)
+    if (exchange.isCounted) services.metrics.requestEnded()
+    exchange.isCounted = false
   }
 
   function authorize(exchange: Exchange, api: Api): void {
@@ -245,7 +254,7 @@ export async function createApp({
     if (exchange.isReplied) return
     const waiting = waitingBehind.get(exchange.raw.socket)
     if (waiting !== undefined) {
-      waiting.push(() => answer(exchange, api, body))
+      waiting.push({ exchange, begin: () => answer(exchange, api, body) })
       if (waiting.length === WAITING_REQUESTS_MAX) exchange.raw.socket.pause()
       return
     }
@@ -292,9 +301,13 @@ export async function createApp({
   function answerNext(socket: Socket): void {
     const waiting = waitingBehind.get(socket) ?? []
     waitingBehind.delete(socket)
-    if (socket.destroyed) return
+    if (socket.destroyed) {
+      // Node closes the response that is under way, and says nothing of those behind it.
+      for (const { exchange } of waiting) end(exchange)
+      return
+    }
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      next()
+      next.begin()
       if (waitingBehind.has(socket)) {
         waitingBehind.set(socket, waiting)
         return
