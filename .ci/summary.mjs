@@ -13,6 +13,7 @@ function partOf(file) {
   if (/\/packages\/kms-client\/|\/test\/kms-client\/|\/test\/testing\/|\/examples\//.test(file))
     return 'client'
   if (/\/packages\/storage-node\/|\/test\/storage-node\//.test(file)) return 'node'
+  if (/\/test\/(?:audit|faults|locking|workers)\//.test(file)) return 'lock'
   return 'server'
 }
 
