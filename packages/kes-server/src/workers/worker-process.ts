@@ -5,7 +5,7 @@ import { extname } from 'node:path'
 import type { KeyId } from '../keyring/last-uses.ts'
 import type { Usage } from '../metrics/metrics.ts'
 import type { SupervisorCalls, WorkerCalls, WorkerStart } from './calls.ts'
-import { Peer, type Remote } from './peer.ts'
+import { Peer, PeerGoneError, type Remote } from './peer.ts'
 
 /** The program of a worker, as TypeScript in the repository and as JavaScript in a package. */
 const PROGRAM = new URL(`./main${extname(import.meta.filename)}`, import.meta.url)
@@ -31,6 +31,8 @@ export class WorkerProcess {
   /** Last uses in other processes, for it to be told. */
   readonly untoldUses = new Map<KeyId, number>()
   readonly #child: ChildProcess
+  /** As {@link ended}, but all that it has printed is known as well. */
+  readonly #closed: Promise<string>
   readonly #waiting: Socket[] = []
   /** The connection that is on its way. */
   #handed: Socket | undefined
@@ -65,6 +67,11 @@ export class WorkerProcess {
       this.#child.once('error', (error) => resolve(`could not be started: ${error.message}`))
       this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`))
     })
+    const isClosed = new Promise<void>((resolve) => {
+      this.#child.once('error', () => resolve())
+      this.#child.once('close', () => resolve())
+    })
+    this.#closed = isClosed.then(() => this.ended)
     void this.ended.then(() => {
       this.#isServing = false
       this.#handed?.destroy()
@@ -85,10 +92,14 @@ export class WorkerProcess {
   async start(start: WorkerStart): Promise<void> {
     this.#hasBegun = true
     const isStarted = this.peer.remote.start(start)
-    const hasEnded = this.ended.then((how) => {
+    const hasEnded = this.#closed.then((how) => {
       throw new Error(`a worker process could not be started: ${this.printed || how}`)
     })
-    await Promise.race([isStarted, hasEnded])
+    // A channel that has closed says less than what the process has printed.
+    await Promise.race([
+      isStarted.catch((error) => (error instanceof PeerGoneError ? hasEnded : Promise.reject(error))),
+      hasEnded,
+    ])
     this.#isServing = true
   }
 
