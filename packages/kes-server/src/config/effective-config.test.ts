@@ -38,6 +38,7 @@ const STORES = [
 const REST = `
 version: v1
 address: "[::1]:99"
+workers: 3
 admin: {identity: ${'a'.repeat(64)}}
 tls: {key: k, cert: c, password: secret-3, auth: on, ca: a, proxy: {identities: [${'c'.repeat(64)}], header: {cert: H}}}
 api: {/v1/ready: {skip_auth: true, timeout: 3s}, /v1/status: {}}

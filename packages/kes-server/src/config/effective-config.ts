@@ -18,6 +18,7 @@ export function effectiveConfig(config: Config): Fields {
   return {
     version: config.version,
     address: formatAddress(config.address),
+    workers: config.workers,
     admin: { identity: adminIdentity },
     tls: {
       key: tls.keyFile,

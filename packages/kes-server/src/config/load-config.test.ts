@@ -425,7 +425,11 @@ test.each([
   ['adress: 0.0.0.0:1', '10:1', "did you mean 'address'?"],
   ['Admin: {}', '10:1', "did you mean 'admin'?"],
   ['fs: {path: ./keys}', '10:1', "'fs' belongs to keystore.fs"],
-  ['root: x', '10:1', 'known here: version, address, admin, tls, api, policy, cache, log, keys, keystore'],
+  [
+    'root: x',
+    '10:1',
+    'known here: version, address, workers, admin, tls, api, policy, cache, log, keys, keystore',
+  ],
   ['cache: {expiry: {all: 5m}}', '10:18', 'known here: any, unused, offline'],
   ['cache: {any: 5m}', '10:9', "'any' belongs to cache.expiry.any"],
   ['policy: {p: {paths: []}}', '10:14', 'known here: allow, deny, identities'],
