@@ -51,8 +51,7 @@ export function runConfiguredServer(
     const { config, warnings } = loadConfigFile(file, { strict })
     for (const warning of warnings) warn(warning)
     const address = addr === undefined ? config.address : parseAddress(addr)
-    const fitting = config.keystore.type === 'sqlite' ? availableParallelism() : 1
-    return { ...config, address, workers: workers ?? config.workers ?? fitting }
+    return { ...config, address, workers: workers ?? config.workers ?? availableParallelism() }
   }
   const config = load((warning) => process.stderr.write(`${formatProblem(file, warning)}\n`))
   return run(config, describe, async (server) => {
