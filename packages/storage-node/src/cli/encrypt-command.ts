@@ -11,7 +11,10 @@ interface Flags extends ClientFlags {
 }
 
 export function addEncryptCommand(program: Command, io: Io): void {
-  const encrypt = program.command('encrypt').description("Set, show or clear a bucket's default encryption")
+  const encrypt = program
+    .command('encrypt')
+    .description("Set, show or clear a bucket's default encryption")
+    .helpCommand(false)
   const add = (name: string, summary: string) => addNodeOptions(encrypt.command(name).description(summary))
 
   add('set', 'Encrypt new objects that ask for nothing else')

@@ -14,7 +14,7 @@ const MARKS: Readonly<Record<Stage['outcome'], string>> = { opens: '✓', fails:
 const LABEL_COLUMNS = 14
 
 export function addObjectCommand(program: Command, io: Io): void {
-  const object = program.command('object').description('Look at objects')
+  const object = program.command('object').description('Look at objects').helpCommand(false)
   const explain = object
     .command('explain')
     .description('Show the chain of keys of one object, and which of them open; no secret is shown')

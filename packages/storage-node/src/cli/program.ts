@@ -25,6 +25,7 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
       writeErr: (text) => io.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error:/, 'Error:')),
     })
     .exitOverride()
   addServerCommand(program, io)
