@@ -1,5 +1,12 @@
 /** Commands that speak as KES's do: help on stderr with exit code 2, usage errors in KES's words. */
-import { Command, type ErrorOptions, Option, type ParseOptionsResult } from 'commander'
+import {
+  type AddHelpTextContext,
+  type AddHelpTextPosition,
+  Command,
+  type ErrorOptions,
+  Option,
+  type ParseOptionsResult,
+} from 'commander'
 import { parseDuration, toMilliseconds } from '../config/duration.ts'
 import type { Io } from './io.ts'
 import { CliError, Exit } from './outcome.ts'
@@ -53,6 +60,19 @@ export class KesCommand extends Command {
 
   override createCommand(name?: string): KesCommand {
     return new KesCommand(name, this.#io)
+  }
+
+  /** Paragraphs get the width of the rest of the help. Lines that are indented, as of tables and examples, stay. */
+  override addHelpText(
+    position: AddHelpTextPosition,
+    text: string | ((context: AddHelpTextContext) => string),
+  ): this {
+    if (typeof text !== 'string') return super.addHelpText(position, text)
+    const help = this.createHelp()
+    const paragraphs = text.replace(/^\S.*(?:\n\S.*)*/gm, (lines) =>
+      help.boxWrap(lines.replaceAll('\n', ' '), HELP_COLUMNS),
+    )
+    return super.addHelpText(position, paragraphs)
   }
 
   /** KES knows `--json=true` too, which stands for `--json`, and `--json=false` for nothing. */

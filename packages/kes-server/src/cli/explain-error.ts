@@ -101,7 +101,7 @@ function describeConnection(error: KesConnectionError, call: ApiCall): Explanati
         : `dial tcp ${cause.address}: ${network}`
   const advice =
     cause.code === 'ECONNREFUSED'
-      ? `No server answers at ${error.endpoint}. Start one with 'kes server --dev', or name another one with MINIO_KES_SERVER.`
+      ? `No server answers at ${error.endpoint}. Start one with 'kes server --dev', or name another one with KES_SERVER.`
       : `${error.message}.`
   return { text: `kes: connection error: ${request}: ${reason}`, hints: [advice] }
 }

@@ -62,6 +62,20 @@ test('help names every command and every environment variable', async () => {
   }
 })
 
+test.each([
+  'server',
+  'key export',
+  'seal rotate-root',
+  'backup verify',
+  'backup restore',
+  'migrate',
+  'sandbox',
+  'audit verify',
+])('the prose of kes %s --help is as wide as its table of options', async (command) => {
+  const { stderr } = await runKes(`${command} --help`)
+  expect(stderr.split('\n').filter((line) => /^\S/.test(line) && line.length > 100)).toEqual([])
+})
+
 test.each(['-v', '--version'])('kes %s prints four aligned lines', async (args) => {
   const { code, stdout, stderr } = await runKes(args)
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
