@@ -53,6 +53,7 @@ function responseTo(request: ClientRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     request.once('response', resolve)
     request.on('error', reject)
+    request.once('close', () => reject(new Error('the request was closed without a reply')))
   })
 }
 
