@@ -53,13 +53,8 @@ async function run(args: readonly string[]): Promise<number> {
       runs: { type: 'string', default: '3' },
       cost: { type: 'string' },
       json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
     },
   })
-  if (values.help) {
-    process.stdout.write(HELP)
-    return 0
-  }
   const runs = parseCount('runs', values.runs)
   const costs = values.cost === undefined ? COSTS : [{ title: 'as asked', cost: parseCost(values.cost) }]
   const results = costs.map(({ title, cost }) => measure(title, cost, runs))

@@ -59,10 +59,6 @@ const STREAMS_MAX = 250
 
 async function run(args: readonly string[]): Promise<number> {
   const options = parseOptions(args)
-  if (options === undefined) {
-    process.stdout.write(HELP)
-    return 0
-  }
   const { concurrency, overload } = options
   const rows = [
     await measure(options, 'off', concurrency),
@@ -145,7 +141,7 @@ function tableOf(rows: readonly Measurement[]): string {
   return formatTable(header, cells)
 }
 
-function parseOptions(args: readonly string[]): Options | undefined {
+function parseOptions(args: readonly string[]): Options {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -157,10 +153,8 @@ function parseOptions(args: readonly string[]): Options | undefined {
       folder: { type: 'string' },
       workers: { type: 'string' },
       json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
     },
   })
-  if (values.help) return undefined
   return {
     requests: parseCount('requests', values.requests),
     warmUp: parseCount('warm-up', values['warm-up']),

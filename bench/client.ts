@@ -49,13 +49,8 @@ async function run(args: readonly string[]): Promise<number> {
       concurrency: { type: 'string', default: '32' },
       runs: { type: 'string', default: '3' },
       json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
     },
   })
-  if (values.help) {
-    process.stdout.write(HELP)
-    return 0
-  }
   const contenders = parseChoices('contender', values.contender, CONTENDERS)
   const protocols = parseChoices('protocol', values.protocol, HTTP_PROTOCOLS)
   const counts = {

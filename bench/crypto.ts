@@ -40,12 +40,8 @@ interface Step {
 async function run(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
     args: [...args],
-    options: { json: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+    options: { json: { type: 'boolean', default: false } },
   })
-  if (values.help) {
-    process.stdout.write(HELP)
-    return 0
-  }
   using folder = new TemporaryFolder()
   const store = SqliteStore.open(join(folder.path, 'kes.db'))
   try {

@@ -45,7 +45,7 @@ interface Measurement {
   readonly cpuMillisPerChange: number | undefined
 }
 
-function parseOptions(args: readonly string[]): Options | undefined {
+function parseOptions(args: readonly string[]): Options {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -53,10 +53,8 @@ function parseOptions(args: readonly string[]): Options | undefined {
       changes: { type: 'string', default: '500' },
       workers: { type: 'string' },
       json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
     },
   })
-  if (values.help) return undefined
   return {
     sizes: values.sizes.split(',').map((text) => parseCount('sizes', text)),
     changes: parseCount('changes', values.changes),
@@ -67,10 +65,6 @@ function parseOptions(args: readonly string[]): Options | undefined {
 
 async function run(args: readonly string[]): Promise<number> {
   const options = parseOptions(args)
-  if (options === undefined) {
-    process.stdout.write(HELP)
-    return 0
-  }
   const results: Measurement[] = []
   for (const keys of options.sizes) {
     for (const load of ['idle', 'full'] as const) results.push(await measure(keys, load, options))

@@ -41,6 +41,10 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
   }
   const program = PROGRAMS[name]
   if (program === undefined) throw new UsageError(`there is no program '${name}'`)
+  if (args.includes('--help')) {
+    process.stdout.write(program.help)
+    return 0
+  }
   return await program.run(args)
 }
 

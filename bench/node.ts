@@ -73,13 +73,8 @@ async function run(args: readonly string[]): Promise<number> {
       locks: { type: 'string', default: '100' },
       folder: { type: 'string' },
       json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
     },
   })
-  if (values.help) {
-    process.stdout.write(HELP)
-    return 0
-  }
   const locks = parseCount('locks', values.locks)
   await using node = await NodeUnderLoad.start(values.folder)
   const load = new S3Load(node.url, Math.max(AT_ONCE, parseCount('uploads', values.uploads)))

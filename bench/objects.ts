@@ -76,7 +76,7 @@ interface UploadsRow {
   readonly put: Cost
 }
 
-function parseOptions(args: readonly string[]): Options | undefined {
+function parseOptions(args: readonly string[]): Options {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -84,10 +84,8 @@ function parseOptions(args: readonly string[]): Options | undefined {
       mebibytes: { type: 'string', default: '256' },
       folder: { type: 'string' },
       json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
     },
   })
-  if (values.help) return undefined
   return {
     uploads: parseCount('uploads', values.uploads),
     uploadBytes: parseCount('mebibytes', values.mebibytes) * MIB,
@@ -98,10 +96,6 @@ function parseOptions(args: readonly string[]): Options | undefined {
 
 async function run(args: readonly string[]): Promise<number> {
   const options = parseOptions(args)
-  if (options === undefined) {
-    process.stdout.write(HELP)
-    return 0
-  }
   const dare = CIPHERS.map(measureDare)
   using folder = new TemporaryFolder(options.folder)
   await using store = await FileObjectStore.open(folder.path)

@@ -3,7 +3,7 @@
 export interface Program {
   /** One line: the question. */
   readonly question: string
-  /** All that `--help` prints. */
+  /** Printed for `--help`, without a run. */
   readonly help: string
   /** @returns the exit code. */
   readonly run: (args: readonly string[]) => Promise<number>

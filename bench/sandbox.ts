@@ -47,13 +47,8 @@ async function run(args: readonly string[]): Promise<number> {
     options: {
       rounds: { type: 'string', default: '7' },
       json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
     },
   })
-  if (values.help) {
-    process.stdout.write(HELP)
-    return 0
-  }
   const rounds = parseCount('rounds', values.rounds)
   const [first, next, child]: [Steps[], Steps[], Steps[]] = [[], [], []]
   for (let round = 0; round < rounds; round += 1) {

@@ -43,8 +43,8 @@ export interface ServeOptions {
   readonly isJson: boolean
 }
 
-/** @returns undefined if help is asked for. @throws UsageError */
-export function parseOptions(args: readonly string[]): ServeOptions | undefined {
+/** @throws UsageError */
+export function parseOptions(args: readonly string[]): ServeOptions {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -61,10 +61,8 @@ export function parseOptions(args: readonly string[]): ServeOptions | undefined 
       verify: { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
     },
   })
-  if (values.help) return undefined
   return {
     operations: parseChoices('op', values.op, OPERATIONS),
     protocols: parseChoices('protocol', values.protocol, HTTP_PROTOCOLS),

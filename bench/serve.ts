@@ -18,10 +18,6 @@ const PROFILE_LINES = 20
 
 async function run(args: readonly string[]): Promise<number> {
   const options = parseOptions(args)
-  if (options === undefined) {
-    process.stdout.write(HELP)
-    return 0
-  }
   const runs: Run[] = []
   for (let number = 1; number <= options.runs; number += 1) runs.push(await runOnce(options))
   process.stdout.write(options.isJson ? runsAsJsonLines(options, runs) : formatRuns(options, runs))

@@ -45,7 +45,7 @@ interface Options {
   readonly isJson: boolean
 }
 
-function parseOptions(args: readonly string[]): Options | undefined {
+function parseOptions(args: readonly string[]): Options {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -54,10 +54,8 @@ function parseOptions(args: readonly string[]): Options | undefined {
       workers: { type: 'string', default: '16' },
       seed: { type: 'string', default: '1' },
       json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
     },
   })
-  if (values.help) return undefined
   if (values.minutes !== undefined && values.seconds !== undefined) {
     throw new UsageError("'--minutes' and '--seconds' can not both be given")
   }
@@ -83,10 +81,6 @@ interface Outcome {
 
 async function run(args: readonly string[]): Promise<number> {
   const options = parseOptions(args)
-  if (options === undefined) {
-    process.stdout.write(HELP)
-    return 0
-  }
   if (process.platform !== 'linux') throw new UsageError('a soak reads /proc, which only Linux has')
   const outcome = await soak(options)
   process.stdout.write(options.isJson ? `${JSON.stringify(outcome)}\n` : formatOutcome(outcome))

@@ -52,7 +52,7 @@ interface Measurement {
   readonly fileBytes: number
 }
 
-function parseOptions(args: readonly string[]): Options | undefined {
+function parseOptions(args: readonly string[]): Options {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -60,10 +60,8 @@ function parseOptions(args: readonly string[]): Options | undefined {
       changes: { type: 'string', default: '200' },
       folder: { type: 'string' },
       json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
     },
   })
-  if (values.help) return undefined
   return {
     sizes: values.sizes.split(',').map((text) => parseCount('sizes', text)),
     changes: parseCount('changes', values.changes),
@@ -74,10 +72,6 @@ function parseOptions(args: readonly string[]): Options | undefined {
 
 async function run(args: readonly string[]): Promise<number> {
   const options = parseOptions(args)
-  if (options === undefined) {
-    process.stdout.write(HELP)
-    return 0
-  }
   const results: Measurement[] = []
   for (const keys of options.sizes) results.push(await measure(keys, options))
   process.stdout.write(

@@ -37,17 +37,15 @@ interface Measurement {
   readonly told: Latency
 }
 
-function parseOptions(args: readonly string[]): Options | undefined {
+function parseOptions(args: readonly string[]): Options {
   const { values } = parseArgs({
     args: [...args],
     options: {
       sizes: { type: 'string', default: DEFAULT_SIZES },
       changes: { type: 'string', default: '500' },
       watchers: { type: 'string', default: '10' },
-      help: { type: 'boolean', default: false },
     },
   })
-  if (values.help) return undefined
   return {
     sizes: values.sizes.split(',').map((text) => parseCount('sizes', text)),
     changes: parseCount('changes', values.changes),
@@ -57,10 +55,6 @@ function parseOptions(args: readonly string[]): Options | undefined {
 
 async function run(args: readonly string[]): Promise<number> {
   const options = parseOptions(args)
-  if (options === undefined) {
-    process.stdout.write(HELP)
-    return 0
-  }
   const results: Measurement[] = []
   for (const keys of options.sizes) results.push(await measure(keys, options))
   process.stdout.write(table(results))
