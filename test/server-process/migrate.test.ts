@@ -94,7 +94,6 @@ describe('what is printed', () => {
       stdout: expect.stringContaining('Migrated      1 keys successfully!\n'),
       stderr:
         `WARNING: names in '${folder}' that no key can have, which are left out: 1\n` +
-        `WARNING: a new key store was made at '${target.storeFile}'\n` +
         'Error: keys that can not be read in the source were not copied: b\n',
     })
   })

@@ -66,6 +66,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   const { config, hub, metrics, tally, errorLog, clocks, holdersOf = onlyHolder } = options
   let reserves: Reserves | undefined
   const opened = openStore(config.keystore, () => reserves?.store?.spend() === true)
+  for (const fact of opened.facts) errorLog.info(fact)
   for (const warning of opened.warnings) errorLog.warn(warning)
   const clock = new DeletionClock(opened.store, opened.seal, clocks)
   const uses = new SavedUses(opened.store.path, opened.seal.storeId, errorLog)

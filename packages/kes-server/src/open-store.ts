@@ -38,7 +38,8 @@ export interface OpenStore {
   readonly ownSecret: () => Secret
   /** As the banner names it. */
   readonly label: string
-  /** Sentences for the operator. */
+  /** Sentences for the operator: what all is well with, and what is to be seen to. */
+  readonly facts: readonly string[]
   readonly warnings: readonly string[]
 }
 
@@ -64,6 +65,7 @@ export function openStore(config: KeystoreConfig, spendReserve?: () => boolean):
       cost: DEFAULT_COST,
       ownSecret,
       label: 'In Memory',
+      facts: [],
       warnings: store.warnings,
     }
   }
@@ -84,10 +86,10 @@ function openSqlite({ path, unseal, argon2 }: SqliteKeystore, spendReserve?: () 
   const unsealed = unsealStore(ownSecret, costOf(argon2), isNew, () =>
     SqliteStore.open(path, optionsOf(spendReserve)),
   )
-  const made = isNew ? [`a new key store was made at '${path}'`] : []
+  const facts = isNew ? [`a new key store was made at '${path}'`] : []
   const draft = draftOf(unsealed.store.path)
-  if (existsSync(draft)) made.push(`'${draft}' is what a restore has left that was cut off: remove it`)
-  return { ...unsealed, label: `SQLite: ${path}`, warnings: [...made, ...unsealed.warnings] }
+  const left = existsSync(draft) ? [`'${draft}' is what a restore has left that was cut off: remove it`] : []
+  return { ...unsealed, label: `SQLite: ${path}`, facts, warnings: [...left, ...unsealed.warnings] }
 }
 
 /**
@@ -110,7 +112,7 @@ function openFs(config: FsKeystore, spendReserve?: () => boolean): OpenStore {
   try {
     const findings = describeFindings(adoptFiles(store, seal, journal), folder)
     const warnings = [PLAIN_KEYS, ...store.folder.warnings, ...unsealed.warnings, ...findings]
-    return { ...unsealed, label: `Filesystem: ${path}`, warnings }
+    return { ...unsealed, label: `Filesystem: ${path}`, facts: [], warnings }
   } catch (error) {
     store.close()
     if (!(error instanceof StoreError)) throw error
@@ -145,7 +147,7 @@ function unsealStore<Store extends SqliteStore>(
   cost: PassphraseCost,
   isNew: boolean,
   open: () => Store,
-): Omit<OpenStore, 'label'> & { readonly store: Store } {
+): Omit<OpenStore, 'label' | 'facts'> & { readonly store: Store } {
   const secret = ownSecret()
   if (isNew && secret.kind === 'passphrase') assertFitPassphrase(secret.passphrase, cost)
   const store = open()

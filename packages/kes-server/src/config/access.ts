@@ -32,6 +32,11 @@ export function readAdmin(section: Section): Pick<Config, 'adminIdentity' | 'adm
 
 export function readProxy(section: Section, admin: string): TlsProxyConfig {
   const items = section.list('identities')
+  const certHeader = section.section('header').text('cert')
+  if (items.length > 0 || certHeader !== undefined) {
+    const hint = 'remove it: a proxy is a client like any other, and its identity needs a policy'
+    section.advise(section.position, "'tls.proxy' has no effect", hint)
+  }
   for (const { text, position } of items) {
     if (text === '' || normalizeIdentity(text) !== admin) continue
     const message = `kesconf: invalid tls proxy: identity '${display(text)}' is already admin`
@@ -39,7 +44,7 @@ export function readProxy(section: Section, admin: string): TlsProxyConfig {
   }
   return {
     identities: items.map((item) => normalizeIdentity(item.text)),
-    certHeader: section.section('header').text('cert'),
+    certHeader,
   }
 }
 

@@ -1,6 +1,7 @@
 /** Every field that a config file may have, and the warning for one that it may not. */
 import { isMap, isSeq, type YAMLMap } from 'yaml'
 import { API_PATHS, isApiPath } from './api-paths.ts'
+import { GONE } from './historical-spellings.ts'
 import { nearest } from './nearest.ts'
 import type { Report } from './report.ts'
 import { displayKey, type Field, type Value, type YamlSource } from './yaml-source.ts'
@@ -128,6 +129,7 @@ export function reportUnknownFields(source: YamlSource, report: Report): void {
   function visitMapping(map: YAMLMap, shape: { readonly [name: string]: Shape }, path: string): void {
     for (const [name, field] of source.fields(map)) {
       const inner = Object.hasOwn(shape, name) && name !== '*' ? shape[name] : shape['*']
+      if (Object.hasOwn(GONE, join(path, name))) continue // Whoever reads the section says so.
       if (inner === undefined) reportUnknown(name, field, shape, path)
       else if (path === 'api' && !isApiPath(name)) reportUnknownApi(name, field)
       else visit(field.value, inner, join(path, name))

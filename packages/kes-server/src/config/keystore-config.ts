@@ -21,6 +21,8 @@ import {
   readGcp,
 } from './cloud-keystores.ts'
 import { type FsKeystore, readFs } from './fs-keystore.ts'
+import { GONE } from './historical-spellings.ts'
+import type { Position } from './problem.ts'
 import type { Section } from './section.ts'
 import { readSqlite, type SqliteKeystore } from './sqlite-keystore.ts'
 import { readVault, type VaultKeystore } from './vault-keystore.ts'
@@ -78,11 +80,24 @@ export function readKeystore(keystore: Section): KeystoreConfig | undefined {
     const message = 'kesconf: invalid keystore config: more than once keystore specified'
     keystore.error('keystore', second[0].position, message)
   }
+  const gone = goneStores(keystore)
   if (first === undefined) {
     const hint = 'known stores: sqlite, fs, vault, aws, azure, gcp, fortanix, gemalto, entrust'
-    if (!isWrong) keystore.error('keystore', keystore.position, 'kesconf: no keystore specified', hint)
+    const missing = gone[0] ?? { position: keystore.position, hint }
+    if (!isWrong) keystore.error('keystore', missing.position, 'kesconf: no keystore specified', missing.hint)
     return undefined
+  }
+  for (const { name, position, hint } of gone) {
+    keystore.warn(position, `unknown field '${name}' is ignored`, hint)
   }
   const [store] = found.map(([section, read]) => read(section)) // All are checked.
   return store
+}
+
+function goneStores(keystore: Section): { name: string; position: Position; hint: string }[] {
+  return keystore.names.flatMap((store) => {
+    const name = `keystore.${store}`
+    const hint = GONE[name]
+    return hint === undefined ? [] : [{ name, position: keystore.keyPositionOf(store), hint }]
+  })
 }

@@ -419,20 +419,27 @@ test('a wrong field is not reported as missing too', () => {
   expect(refusal(`${HEAD}keystore: x`).problems).toHaveLength(1)
 })
 
+test('what stands in two places by an alias has its problem once', () => {
+  const merged = `policy:\n  a: &a {identities: ["${variable('NOPE')}"]}\n  b: {<<: *a}\n`
+  expect(places(refusal(`${VALID}${merged}`).problems)).toEqual([
+    "11:23 error kesconf: referenced env. variable 'NOPE' in line '11' not found",
+  ])
+})
+
 // --- Warnings ------------------------------------------------------------------------------------------------
 
 test.each([
   ['adress: 0.0.0.0:1', '10:1', "did you mean 'address'?"],
   ['Admin: {}', '10:1', "did you mean 'admin'?"],
-  ['fs: {path: ./keys}', '10:1', "'fs' belongs to keystore.fs"],
+  ['fs: {path: ./keys}', '10:1', 'remove it'],
+  ['root: x', '10:1', 'remove it'],
   [
-    'root: x',
+    'routes: x',
     '10:1',
     'known here: version, address, workers, admin, tls, api, policy, cache, log, keys, keystore',
   ],
-  ['cache: {expiry: {all: 5m}}', '10:18', 'known here: any, unused, offline'],
+  ['cache: {expiry: {ever: 5m}}', '10:18', 'known here: any, unused, offline'],
   ['cache: {any: 5m}', '10:9', "'any' belongs to cache.expiry.any"],
-  ['policy: {p: {paths: []}}', '10:14', 'known here: allow, deny, identities'],
   ['policy: {p: {identity: x}}', '10:14', "did you mean 'identities'?"],
   ['policy: {p: {x: &b {}}, q: {<<: *b}}', '10:14', 'known here: allow, deny, identities'],
   ['  FS: {path: ./keys}', '10:3', "did you mean 'fs'?"],
@@ -441,7 +448,7 @@ test.each([
   ['api: {/v1/key/create: {}}', '10:7', "write '/v1/key/create/'"],
   ['api: {/v1/raedy: {}}', '10:7', "write '/v1/ready'"],
   ['api: {/nope: {}}', '10:7', undefined],
-  ['keys: {fs: {path: ./keys}}', '10:8', "'fs' belongs to keystore.fs"],
+  ['keys: {fs: {path: ./keys}}', '10:8', 'remove it'],
   ['keys: [{name: a, algorithm: b}]', '10:18', 'known here: name'],
   ['keys: {deletion: {after: 7d}}', '10:19', 'known here: waiting_period'],
   ['keys: {predefined: [{nam: a, name: b}]}', '10:22', "did you mean 'name'?"],
@@ -529,7 +536,8 @@ log: {error: debug, audit: off}
 keys: [{name: a}, {name: b}]
 keystore: {sqlite: {path: k.db, key_file: r.key, argon2: {memory: 128MiB, passes: 5, parallelism: 2}}}
 `
-  const read = config(text)
+  const { config: read, warnings } = parse(text)
+  expect(places(warnings)).toEqual(["11:3 warning 'tls.proxy' has no effect"])
   expect(read).toMatchObject({
     address: { host: '::1', port: 1234 },
     adminIdentity: 'disabled',
@@ -725,7 +733,7 @@ keys: [{name: "${variable('K')}"}]
 keystore: {sqlite: {path: x, passphrase: "${variable('S')}", argon2: {passes: "${variable('N')}"}}}
 `
   const env = { ON: 'on', P: 'proxy', B: 'true', T: '2s', I: 'app', L: 'warn', K: 'key', S: 'secret', N: '7' }
-  expect(config(text, env)).toMatchObject({
+  expect(parse(text, env).config).toMatchObject({
     tls: { auth: true, proxy: { identities: ['proxy'] } },
     api: new Map([['/v1/ready', { skipAuth: true, timeoutMs: 2000 }]]),
     policies: [{ identities: ['app'] }],

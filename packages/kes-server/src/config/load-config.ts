@@ -6,6 +6,7 @@ import type { Config } from './config.ts'
 import type { Environment } from './env.ts'
 import { reportUnknownFields } from './fields.ts'
 import { describeFileError } from './file-error.ts'
+import { modernize } from './historical-spellings.ts'
 import { ConfigError, type Position, type Problem } from './problem.ts'
 import { readConfig } from './read-config.ts'
 import { Report } from './report.ts'
@@ -37,6 +38,7 @@ export function parseConfig(text: string, options: ParseOptions): ParsedConfig {
   const yaml = YamlSource.parse(text, report)
   let config: Config | undefined
   if (yaml !== undefined) {
+    modernize(yaml, report)
     const readFile = options.readFile ?? readText
     config = readConfig(Section.root({ yaml, env: options.env, report, readFile, positions }))
     reportUnknownFields(yaml, report)

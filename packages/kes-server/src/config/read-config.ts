@@ -5,6 +5,7 @@ import { type Address, AddressError, DEFAULT_ADDRESS, parseAddress } from './add
 import { type ApiPath, isApiPath } from './api-paths.ts'
 import { type ApiConfig, type CacheConfig, type Config, DEFAULT_CACHE } from './config.ts'
 import { formatDuration, toMilliseconds } from './duration.ts'
+import { GONE } from './historical-spellings.ts'
 import { readKeystore } from './keystore-config.ts'
 import { readLog } from './log-config.ts'
 import type { Section } from './section.ts'
@@ -14,6 +15,7 @@ export const WORKERS_MAX = 256
 /** `undefined` only if the report has an error. */
 export function readConfig(file: Section): Config | undefined {
   checkVersion(file)
+  refuseKms(file)
   const admin = readAdmin(file.section('admin'))
   const tls = readTls(file.section('tls'), admin.adminIdentity)
   const policies = readPolicies(file.section('policy'), admin.adminIdentity, tls.proxy.identities)
@@ -37,6 +39,13 @@ function checkVersion(file: Section): void {
   } else if (version !== '' && version !== 'v1') {
     file.error('version', position, `edge: invalid server config version '${version}'`, 'write v1')
   }
+}
+
+/** The last KES ignores the section; but with the keys of a store that it served, no KES can do anything. */
+function refuseKms(file: Section): void {
+  if (!file.has('kms')) return
+  const message = 'kesconf: a store whose keys a KMS has encrypted is not supported'
+  file.error('ours', file.keyPositionOf('kms'), message, GONE.kms)
 }
 
 function readAddress(file: Section): Address {

@@ -53,6 +53,11 @@ export class Report {
     this.#add(this.#isStrict ? 'error' : 'warning', 'ours', position, message, hint)
   }
 
+  /** A warning of what is understood, and so is none of the errors of a strict reader. */
+  advise(position: Position, message: string, hint: string): void {
+    this.#add('warning', 'ours', position, message, hint)
+  }
+
   /** Every problem, in file order. */
   problems(): readonly Problem[] {
     return this.#findings
@@ -74,6 +79,10 @@ export class Report {
     message: string,
     hint: string | undefined,
   ) {
+    const isKnown = this.#findings.some(
+      (known) => known.message === message && comparePositions(known.position, position) === 0,
+    )
+    if (isKnown) return // A value is read twice where an alias or two rules lead to it.
     this.#findings.push({ severity, stage, position, ...position, message, hint })
   }
 }

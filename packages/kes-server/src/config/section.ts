@@ -94,6 +94,10 @@ export class Section {
     return this.#fields.get(name)?.position ?? this.position
   }
 
+  keyPositionOf(name: string): Position {
+    return this.#fields.get(name)?.keyPosition ?? this.position
+  }
+
   section(name: string): Section {
     const known = this.#sections.get(name)
     if (known !== undefined) return known
@@ -198,6 +202,11 @@ export class Section {
 
   warn(position: Position, message: string, hint?: string): void {
     this.#sources.report.warn(position, message, hint)
+  }
+
+  /** A warning that no strictness makes an error. */
+  advise(position: Position, message: string, hint: string): void {
+    this.#sources.report.advise(position, message, hint)
   }
 
   /** @throws what `node:fs` does. */

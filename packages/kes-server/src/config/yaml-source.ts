@@ -117,7 +117,7 @@ export class YamlSource {
 
   /** The whole document; `undefined` if there is none or it is `null`. */
   root(): Value {
-    return this.#resolve(this.#document.contents)
+    return this.valueOf(this.#document.contents)
   }
 
   position(node: unknown, otherwise: Position): Position {
@@ -127,7 +127,7 @@ export class YamlSource {
 
   items(list: YAMLSeq, parent: Position): { readonly value: Value; readonly position: Position }[] {
     return list.items.map((item) => ({
-      value: this.#resolve(item),
+      value: this.valueOf(item),
       position: this.position(item, parent),
     }))
   }
@@ -140,7 +140,7 @@ export class YamlSource {
       if (!isScalar(pair.key)) continue
       const name = String(pair.key.value)
       const keyPosition = this.position(pair.key, START)
-      const value = this.#resolve(pair.value)
+      const value = this.valueOf(pair.value)
       if (name === '<<' && pair.key.type === 'PLAIN') {
         merged.push(...(isSeq(value) ? this.items(value, keyPosition).map((item) => item.value) : [value]))
       } else if (!fields.has(name)) {
@@ -160,7 +160,8 @@ export class YamlSource {
     return fields
   }
 
-  #resolve(node: unknown): Value {
+  /** The node that stands here, or that an alias here refers to. */
+  valueOf(node: unknown): Value {
     if (isAlias(node)) {
       const value = node.resolve(this.#document)
       return value === undefined || isNull(value) ? undefined : value
