@@ -1,24 +1,26 @@
 /** What does a test pay for a key server of its own? */
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
+import { buildPackages, makePublishedProject } from '../scripts/published-project.ts'
 import { type Program, parseCount } from './program.ts'
 import type { Steps } from './sandbox/measure.ts'
 import { summarize } from './statistics.ts'
 import { formatNumber, formatTable } from './table.ts'
 
 const MEASURE = join(import.meta.dirname, 'sandbox/measure.ts')
+const PACKAGES = ['kms-client', 'kes-server']
 const ROOT = join(import.meta.dirname, '..')
 const EXAMPLE = 'examples/vitest/notes.test.ts'
 const NEXT_STARTS = 5
 
 const HELP = `npm run bench -- sandbox [options]
 
-What does a test pay for a key server of its own? Starts 'startKes' in new processes: the first one, which loads the
-server's modules, those after it, and one in a child process. Prints the medians of all steps in milliseconds, and how
-long the tests of the example application in examples/vitest take.
+What does a test pay for a key server of its own? Builds the packages, as they are published, and starts 'startKes' in
+new processes: the first one, which loads the server's modules, those after it, and one in a child process. Prints the
+medians of all steps in milliseconds, and how long the tests of the example application in examples/vitest take.
 
   --rounds N   new processes of each kind    (default: 7)
   --json       one JSON line instead of a table
@@ -49,22 +51,36 @@ async function run(args: readonly string[]): Promise<number> {
       json: { type: 'boolean', default: false },
     },
   })
-  const rounds = parseCount('rounds', values.rounds)
-  const [first, next, child]: [Steps[], Steps[], Steps[]] = [[], [], []]
-  for (let round = 0; round < rounds; round += 1) {
-    const [cold, ...warm] = await measure('same', 1 + NEXT_STARTS)
-    if (cold !== undefined) first.push(cold)
-    next.push(...warm)
-    child.push(...(await measure('child', 1)))
+  const result = {
+    ...(await measureStarts(parseCount('rounds', values.rounds))),
+    example: await measureExample(),
   }
-  const example = await measureExample()
-  const result = { first: medians(first), next: medians(next), child: medians(child), example }
   process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : report(result))
   return 0
 }
 
-async function measure(place: 'same' | 'child', times: number): Promise<Steps[]> {
-  const { stdout } = await promisify(execFile)(process.execPath, [MEASURE, place, String(times)])
+async function measureStarts(rounds: number): Promise<Omit<Result, 'example'>> {
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-bench-'))
+  try {
+    buildPackages()
+    makePublishedProject(folder, PACKAGES)
+    const program = join(folder, 'measure.ts')
+    copyFileSync(MEASURE, program)
+    const [first, next, child]: [Steps[], Steps[], Steps[]] = [[], [], []]
+    for (let round = 0; round < rounds; round += 1) {
+      const [cold, ...warm] = await measure(program, 'same', 1 + NEXT_STARTS)
+      if (cold !== undefined) first.push(cold)
+      next.push(...warm)
+      child.push(...(await measure(program, 'child', 1)))
+    }
+    return { first: medians(first), next: medians(next), child: medians(child) }
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+async function measure(program: string, place: 'same' | 'child', times: number): Promise<Steps[]> {
+  const { stdout } = await promisify(execFile)(process.execPath, [program, place, String(times)])
   return JSON.parse(stdout)
 }
 

@@ -115,7 +115,7 @@ async function provideAuthority(files: Folder): Promise<Authority> {
   }
   const key = privateKey ?? makeP256Key()
   if (privateKey === undefined) await files.writePrivateKey('ca.key', key)
-  const renewed = await makeCertificate({
+  const renewed = makeCertificate({
     subjectCommonName: CA_NAME,
     publicKey: key,
     issuer: { privateKey: key },
@@ -146,7 +146,7 @@ async function provideLeaf(files: Folder, authority: Authority, leaf: Leaf): Pro
   }
   const leafKey = privateKey ?? leaf.makeKey()
   if (privateKey === undefined) await files.writePrivateKey(key, leafKey)
-  const issued = await makeCertificate({
+  const issued = makeCertificate({
     ...leaf.options,
     publicKey: leafKey,
     issuer: { certificate: authority.certificate, privateKey: authority.privateKey },

@@ -52,7 +52,7 @@ export class Workspace implements Disposable {
       const { path } = folder
       const certificates = await makeCertificates(path)
       const admin = { certFile: certificates.clientCertificate, keyFile: certificates.clientKey }
-      const stranger = await makeStranger(path)
+      const stranger = makeStranger(path)
       const workspace = new Workspace(folder, certificates.caCertificate, admin, stranger)
       writeFileSync(workspace.rootKeyFile, randomBytes(32), { mode: 0o600 })
       const files = { certFile: certificates.serverCertificate, keyFile: certificates.serverKey }
@@ -106,9 +106,9 @@ export class Workspace implements Disposable {
   }
 }
 
-async function makeStranger(folder: string): Promise<ClientFiles> {
+function makeStranger(folder: string): ClientFiles {
   const apiKey = ApiKey.generate()
-  const certificate = await makeClientCertificate(apiKey)
+  const certificate = makeClientCertificate(apiKey)
   const files = { certFile: join(folder, 'stranger.crt'), keyFile: join(folder, 'stranger.key') }
   writeFileSync(files.certFile, certificate.toString())
   writeFileSync(files.keyFile, apiKey.privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })

@@ -37,7 +37,7 @@ async function certificate(name: string): Promise<X509Certificate> {
 /** Replaces the server's certificate by one of the same CA and key that has another end. */
 async function reissueServer(notAfter: Date): Promise<void> {
   const read = async (name: string) => createPrivateKey(await readFile(join(folder, name)))
-  const made = await makeCertificate({
+  const made = makeCertificate({
     subjectCommonName: 'localhost',
     publicKey: await read('server.key'),
     issuer: { certificate: await certificate('ca.crt'), privateKey: await read('ca.key') },
@@ -211,7 +211,7 @@ describe('a file of another origin stays as it is, and is named:', () => {
     await makeCertificates(folder)
     const { publicKey, privateKey } = generateKeyPairSync('ed25519')
     const validity = { notBefore: new Date(), notAfter: new Date(Date.now() + DAY_MS) }
-    const own = await makeCertificate({
+    const own = makeCertificate({
       subjectCommonName: 'own',
       publicKey,
       issuer: { privateKey },

@@ -2,9 +2,9 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { identityOfCertificate, makeCertificate } from '@latchkey/kms-client'
 
-export async function makePair() {
+export function makePair() {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const certificate = await makeCertificate({
+  const certificate = makeCertificate({
     subjectCommonName: 'client',
     publicKey,
     issuer: { privateKey },

@@ -236,7 +236,7 @@ describe.each(['h2', 'http/1.1'] as const)('over %s', (protocol) => {
       sendJson(response, { version: callerOf(request) ?? 'nobody' })
     })
     const { endpoint, ca } = server
-    const certificate = { cert: (await makeClientCertificate(key)).toString(), key: key.privateKey }
+    const certificate = { cert: makeClientCertificate(key).toString(), key: key.privateKey }
     for (const credentials of [{ apiKey: key }, { apiKey: key.toString() }, { certificate }]) {
       await using client = openOnce({ endpoint, ca, protocol, ...credentials })
       expect((await client.version()).version).toBe(key.identity)
@@ -390,7 +390,7 @@ describe('a connection that can not be', () => {
   })
 
   test('had with this certificate is an error of the connection', async () => {
-    const clientCa = (await makeClientCertificate(ApiKey.generate())).toString()
+    const clientCa = makeClientCertificate(ApiKey.generate()).toString()
     await using server = await startFakeServer(answerVersion, { requiresCertificate: true, clientCa })
     await using client = openOnce({
       endpoint: server.endpoint,
@@ -452,7 +452,7 @@ describe('options that make no client', () => {
   })
 
   test('a certificate with the private key of another', async () => {
-    const cert = (await makeClientCertificate(key)).toString()
+    const cert = makeClientCertificate(key).toString()
     const certificate = { cert, key: ApiKey.generate().privateKey }
     expect(() => new KesClient({ endpoint: 'localhost:1', certificate })).toThrow(TypeError)
   })

@@ -44,7 +44,7 @@ export async function startFakeServer(
 ): Promise<FakeServer> {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const notAfter = options.notAfter ?? new Date(Date.now() + HOUR_MS)
-  const certificate = await makeCertificate({
+  const certificate = makeCertificate({
     subjectCommonName: `fake server ${randomUUID()}`, // OpenSSL finds a certificate's issuer by its name.
     publicKey,
     issuer: { privateKey },

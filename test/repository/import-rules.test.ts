@@ -197,6 +197,20 @@ test('of the storage node, the format knows no keys, the keys no files, and the 
   expect(shown(wrong)).toEqual([])
 })
 
+test('the client needs no other package', () => {
+  const manifest = JSON.parse(readFileSync(join(ROOT, 'packages/kms-client/package.json'), 'utf8'))
+  expect(manifest.dependencies).toBeUndefined()
+})
+
+/** Node gives an `import` of it all exports at once, also those for which it loads undici first: 30 ms a process. */
+test("'node:http' is taken with process.getBuiltinModule, and its types are imported", () => {
+  const files = [SERVER, CLIENT, NODE].flatMap(sourceFiles)
+  const wrong = files.filter((file) =>
+    /^import (?!type\b)[^;'"]*['"]node:http['"]/m.test(readFileSync(join(ROOT, file), 'utf8')),
+  )
+  expect(wrong).toEqual([])
+})
+
 test('no file reaches into another package by path', () => {
   const wrong = [...server, ...client, ...node].filter(
     ({ from, to }) => to.startsWith('packages/') && !to.startsWith(from.split('/').slice(0, 3).join('/')),

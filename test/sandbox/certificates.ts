@@ -61,7 +61,7 @@ export function authorityOf(label: string): Promise<Authority> {
 
 async function makeAuthority(label: string): Promise<Authority> {
   const keys = keyPairOf(`authority ${label}`, 'p256')
-  const certificate = await makeCertificate({
+  const certificate = makeCertificate({
     subjectCommonName: label,
     publicKey: keys.publicKey,
     issuer: keys,
@@ -137,7 +137,7 @@ export function serverOf(type: KeyType = 'p256'): Promise<Credentials> {
 async function makeServer(type: KeyType): Promise<Credentials> {
   const issuer = await authorityOf('servers')
   const keys = keyPairOf('server', type)
-  const certificate = await makeCertificate({
+  const certificate = makeCertificate({
     subjectCommonName: 'localhost',
     publicKey: keys.publicKey,
     issuer,

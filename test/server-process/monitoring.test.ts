@@ -76,7 +76,7 @@ describe.each([1, 2])('a server of %i processes that serve', (workers) => {
     await using server = await start(workers)
     expect(server.stderr).not.toContain('the TLS certificate')
     const keys = keyPairOf('ends soon', 'p256')
-    const certificate = await makeCertificate({
+    const certificate = makeCertificate({
       subjectCommonName: 'localhost',
       publicKey: keys.publicKey,
       issuer: await authorityOf('servers'),

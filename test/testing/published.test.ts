@@ -1,18 +1,9 @@
 /** The harness from the packages as they are published: compiled, in the `node_modules` of somebody else. */
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { delimiter, dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { buildPackages, makePublishedProject } from '../../scripts/published-project.ts'
 import { type Run, run } from '../peers/peer.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -31,45 +22,20 @@ for (const place of ['same', 'child'] as const) {
 
 let folder = ''
 
-beforeAll(async () => {
+beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'latchkey-published-'))
-  const PATH = [join(ROOT, 'node_modules/.bin'), process.env.PATH].join(delimiter)
-  const build = await run(process.execPath, ['scripts/build.ts'], {
-    cwd: ROOT,
-    env: { PATH },
-    timeoutMs: BUILD_TIMEOUT_MS,
-  })
-  expect({ code: build.code, stderr: build.stderr }).toEqual({ code: 0, stderr: '' })
+  buildPackages()
 }, BUILD_TIMEOUT_MS)
 
 afterAll(() => {
   rmSync(folder, { recursive: true })
 })
 
-/** A project with these packages, and what they depend on, installed. */
 function makeProject(name: string, packages: readonly string[]): string {
   const project = join(folder, name)
-  for (const each of packages) {
-    const source = join(ROOT, 'packages', each)
-    const target = join(project, 'node_modules/@latchkey', each)
-    mkdirSync(target, { recursive: true })
-    cpSync(join(source, 'dist'), join(target, 'dist'), { recursive: true })
-    const manifest = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8'))
-    writeFileSync(join(target, 'package.json'), JSON.stringify({ ...manifest, ...manifest.publishConfig }))
-    for (const dependency of Object.keys(manifest.dependencies)) link(source, project, dependency)
-  }
-  link(ROOT, project, '@types/node')
-  writeFileSync(join(project, 'package.json'), JSON.stringify({ type: 'module' }))
+  makePublishedProject(project, packages)
   writeFileSync(join(project, 'program.ts'), PROGRAM)
   return project
-}
-
-function link(source: string, project: string, dependency: string): void {
-  const target = join(project, 'node_modules', dependency)
-  if (dependency.startsWith('@latchkey/')) return
-  mkdirSync(dirname(target), { recursive: true })
-  if (readdirSync(dirname(target)).includes(dependency.split('/').at(-1) ?? '')) return
-  symlinkSync(realpathSync(join(source, 'node_modules', dependency)), target)
 }
 
 function runProgram(project: string): Promise<Run> {

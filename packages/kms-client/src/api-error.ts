@@ -5,9 +5,9 @@
  * status and message decide together, as they do in its own clients: among the refusals there it can't be told
  * that a key is disabled, or that its name is reserved.
  */
-import { STATUS_CODES } from 'node:http'
 import { KesClientError } from './errors.ts'
 
+const { STATUS_CODES } = process.getBuiltinModule('node:http')
 const TEXT_CHARACTERS_MAX = 200
 
 /** The server refused the request. Every refusal is one of the subclasses, or this class for the rare ones. */

@@ -18,8 +18,8 @@ function ed25519() {
   return generateKeyPairSync('ed25519')
 }
 
-async function makeCa({ publicKey, privateKey }: { publicKey: KeyObject; privateKey: KeyObject }) {
-  const certificate = await makeCertificate({
+function makeCa({ publicKey, privateKey }: { publicKey: KeyObject; privateKey: KeyObject }) {
+  const certificate = makeCertificate({
     subjectCommonName: 'Test CA',
     publicKey,
     issuer: { privateKey },
@@ -30,9 +30,9 @@ async function makeCa({ publicKey, privateKey }: { publicKey: KeyObject; private
 }
 
 describe('the certificate of an API key', () => {
-  test('is self-signed, names the identity, and is for clients alone', async () => {
+  test('is self-signed, names the identity, and is for clients alone', () => {
     const key = ApiKey.generate()
-    const certificate = await makeClientCertificate(key)
+    const certificate = makeClientCertificate(key)
 
     expect(certificate.subject).toBe(`CN=${key.identity}`)
     expect(certificate.issuer).toBe(certificate.subject)
@@ -45,17 +45,17 @@ describe('the certificate of an API key', () => {
     expect(certificate.raw.includes(DIGITAL_SIGNATURE)).toBe(true)
   })
 
-  test('is valid for 90 days from now', async () => {
+  test('is valid for 90 days from now', () => {
     const before = Math.floor(Date.now() / 1000) * 1000
-    const { validFromDate, validToDate } = await makeClientCertificate(ApiKey.generate())
+    const { validFromDate, validToDate } = makeClientCertificate(ApiKey.generate())
     expect(validFromDate.getTime()).toBeGreaterThanOrEqual(before)
     expect(validFromDate.getTime()).toBeLessThanOrEqual(Date.now())
     expect(validToDate.getTime() - validFromDate.getTime()).toBe(90 * DAY_MS)
   })
 
-  test('is another one each time, with a serial number of 128 bits', async () => {
+  test('is another one each time, with a serial number of 128 bits', () => {
     const key = ApiKey.generate()
-    const [first, second] = [await makeClientCertificate(key), await makeClientCertificate(key)]
+    const [first, second] = [makeClientCertificate(key), makeClientCertificate(key)]
     expect(first.serialNumber).toMatch(/^[4-7][0-9A-F]{31}$/)
     expect(second.serialNumber).not.toBe(first.serialNumber)
   })
@@ -65,9 +65,9 @@ describe.each([
   ['Ed25519', ed25519],
   ['ECDSA P-256', p256],
 ])('a CA with an %s key', (_, makeKeys) => {
-  test('issues certificates that only its own key verifies', async () => {
-    const ca = await makeCa(makeKeys())
-    const server = await makeCertificate({
+  test('issues certificates that only its own key verifies', () => {
+    const ca = makeCa(makeKeys())
+    const server = makeCertificate({
       subjectCommonName: 'server',
       publicKey: p256().publicKey,
       issuer: ca,
@@ -89,9 +89,9 @@ describe.each([
     expect(server.checkIP('::1')).toBe('::1')
   })
 
-  test('is a CA, and what it issues is none', async () => {
-    const ca = await makeCa(makeKeys())
-    const leaf = await makeCertificate({
+  test('is a CA, and what it issues is none', () => {
+    const ca = makeCa(makeKeys())
+    const leaf = makeCertificate({
       subjectCommonName: 'leaf',
       publicKey: makeKeys().publicKey,
       issuer: ca,
@@ -103,18 +103,18 @@ describe.each([
   })
 })
 
-test('a flipped bit in what is signed breaks the signature', async () => {
-  const { certificate } = await makeCa(p256())
+test('a flipped bit in what is signed breaks the signature', () => {
+  const { certificate } = makeCa(p256())
   const changed = Buffer.from(certificate.raw)
   const at = changed.indexOf('Test CA')
   changed.writeUInt8(changed.readUInt8(at) ^ 1, at)
   expect(new X509Certificate(changed).verify(certificate.publicKey)).toBe(false)
 })
 
-test('a date after 2049 is written as well as one before', async () => {
+test('a date after 2049 is written as well as one before', () => {
   const validity = { notBefore: new Date('2049-12-31T23:59:59Z'), notAfter: new Date('2050-01-01T00:00:00Z') }
   const { publicKey, privateKey } = p256()
-  const made = await makeCertificate({
+  const made = makeCertificate({
     subjectCommonName: 'late',
     publicKey,
     issuer: { privateKey },
@@ -133,47 +133,45 @@ describe('makeCertificate refuses', () => {
     validity: VALIDITY,
   }
 
-  test.each(['', 'a b', '-x', 'x,y', 'ä.example'])('%j as a DNS name', async (name) => {
-    await expect(makeCertificate({ ...options, dnsNames: [name] })).rejects.toThrow(TypeError)
+  test.each(['', 'a b', '-x', 'x,y', 'ä.example'])('%j as a DNS name', (name) => {
+    expect(() => makeCertificate({ ...options, dnsNames: [name] })).toThrow(TypeError)
   })
 
-  test.each(['', '127.0.0', '127.0.0.256', '[::1]', '10.0.0.0/8'])('%j as an IP address', async (address) => {
-    await expect(makeCertificate({ ...options, ipAddresses: [address] })).rejects.toThrow(TypeError)
+  test.each(['', '127.0.0', '127.0.0.256', '[::1]', '10.0.0.0/8'])('%j as an IP address', (address) => {
+    expect(() => makeCertificate({ ...options, ipAddresses: [address] })).toThrow(TypeError)
   })
 
-  test('to self-sign with the key of somebody else', async () => {
+  test('to self-sign with the key of somebody else', () => {
     const issuer = { privateKey: p256().privateKey }
-    await expect(makeCertificate({ ...options, issuer })).rejects.toThrow('private key of its own public key')
+    expect(() => makeCertificate({ ...options, issuer })).toThrow('private key of its own public key')
   })
 
-  test('an issuer whose private key is not that of its certificate', async () => {
-    const issuer = { ...(await makeCa(p256())), privateKey: p256().privateKey }
-    await expect(makeCertificate({ ...options, issuer })).rejects.toThrow("issuer's certificate")
+  test('an issuer whose private key is not that of its certificate', () => {
+    const issuer = { ...makeCa(p256()), privateKey: p256().privateKey }
+    expect(() => makeCertificate({ ...options, issuer })).toThrow("issuer's certificate")
   })
 
-  test('an issuer that is no CA', async () => {
+  test('an issuer that is no CA', () => {
     const { publicKey, privateKey } = p256()
-    const certificate = await makeCertificate({ ...options, publicKey, issuer: { privateKey } })
-    await expect(makeCertificate({ ...options, issuer: { privateKey, certificate } })).rejects.toThrow(
+    const certificate = makeCertificate({ ...options, publicKey, issuer: { privateKey } })
+    expect(() => makeCertificate({ ...options, issuer: { privateKey, certificate } })).toThrow(
       'not that of a CA',
     )
   })
 
-  test('to sign with an RSA or a P-384 key', async () => {
+  test('to sign with an RSA or a P-384 key', () => {
     for (const { publicKey, privateKey } of [
       generateKeyPairSync('rsa', { modulusLength: 1024 }),
       generateKeyPairSync('ec', { namedCurve: 'P-384' }),
     ]) {
-      await expect(makeCertificate({ ...options, publicKey, issuer: { privateKey } })).rejects.toThrow(
-        TypeError,
-      )
+      expect(() => makeCertificate({ ...options, publicKey, issuer: { privateKey } })).toThrow(TypeError)
     }
   })
 })
 
-test('an IPv4 address in the form of an IPv6 one is written in its 16 bytes', async () => {
+test('an IPv4 address in the form of an IPv6 one is written in its 16 bytes', () => {
   const { publicKey, privateKey } = p256()
-  const made = await makeCertificate({
+  const made = makeCertificate({
     subjectCommonName: 'mapped',
     publicKey,
     issuer: { privateKey },

@@ -4,14 +4,41 @@
  */
 import { createPublicKey, hash, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
-import type { Extension, Name } from '@peculiar/asn1-x509'
 import type { ApiKey } from './api-key.ts'
+import {
+  bitString,
+  type Element,
+  element,
+  objectIdentifier,
+  readElements,
+  sequence,
+  TAG,
+  time,
+} from './der.ts'
 
 const DAY_MS = 86_400_000
 const CLIENT_CERTIFICATE_DAYS = 90
-const COMMON_NAME = '2.5.4.3'
 const KEY_IDENTIFIER_BYTES = 20
 const DNS_NAME = /^(?:\*\.)?[0-9A-Za-z_](?:[0-9A-Za-z_.-]{0,251}[0-9A-Za-z_])?$/
+
+const COMMON_NAME = objectIdentifier('2.5.4.3')
+const SUBJECT_KEY_IDENTIFIER = objectIdentifier('2.5.29.14')
+const KEY_USAGE = objectIdentifier('2.5.29.15')
+const SUBJECT_ALT_NAME = objectIdentifier('2.5.29.17')
+const BASIC_CONSTRAINTS = objectIdentifier('2.5.29.19')
+const AUTHORITY_KEY_IDENTIFIER = objectIdentifier('2.5.29.35')
+const EXTENDED_KEY_USAGE = objectIdentifier('2.5.29.37')
+const PURPOSES = {
+  serverAuth: objectIdentifier('1.3.6.1.5.5.7.3.1'),
+  clientAuth: objectIdentifier('1.3.6.1.5.5.7.3.2'),
+}
+const ED25519 = objectIdentifier('1.3.101.112')
+const ECDSA_WITH_SHA256 = objectIdentifier('1.2.840.10045.4.3.2')
+
+const DIGITAL_SIGNATURE = bitString(Buffer.of(0b1000_0000), 7)
+const KEY_CERT_SIGN_AND_CRL_SIGN = bitString(Buffer.of(0b0000_0110), 1)
+const TRUE = element(TAG.boolean, Buffer.of(0xff))
+const VERSION_3 = element(0xa0, element(TAG.integer, Buffer.of(2)))
 
 export interface CertificateOptions {
   readonly subjectCommonName: string
@@ -34,50 +61,44 @@ export interface CertificateOptions {
  *
  * @throws TypeError if the keys and the issuer don't belong together, or a name or address is malformed.
  */
-export async function makeCertificate(options: CertificateOptions): Promise<X509Certificate> {
-  const asn1 = await loadAsn1()
+export function makeCertificate(options: CertificateOptions): X509Certificate {
   const { issuer, validity } = options
   const publicKey =
     options.publicKey.type === 'private' ? createPublicKey(options.publicKey) : options.publicKey
   checkIssuer(issuer, publicKey)
 
-  const issuerFields =
-    issuer.certificate && asn1.parse(issuer.certificate.raw, asn1.Certificate).tbsCertificate
-  const subject = commonName(asn1, options.subjectCommonName)
-  const subjectPublicKeyInfo = asn1.parse(
-    publicKey.export({ type: 'spki', format: 'der' }),
-    asn1.SubjectPublicKeyInfo,
-  )
+  const subject = commonName(options.subjectCommonName)
+  const issuerFields = issuer.certificate && readIssuer(issuer.certificate)
+  const subjectPublicKeyInfo = publicKey.export({ type: 'spki', format: 'der' })
   const { algorithm, digest } = signatureAlgorithm(issuer.privateKey)
-  const signature = new asn1.AlgorithmIdentifier({ algorithm })
+  const signatureFields = sequence(algorithm)
 
-  const tbsCertificate = new asn1.TBSCertificate({
-    version: asn1.Version.v3,
-    serialNumber: arrayBufferOf(randomSerialNumber()),
-    signature,
-    issuer: issuerFields?.subject ?? subject,
-    validity: new asn1.Validity({ notBefore: validity.notBefore, notAfter: validity.notAfter }),
+  const tbsCertificate = sequence(
+    VERSION_3,
+    element(TAG.integer, randomSerialNumber()),
+    signatureFields,
+    issuerFields?.subject ?? subject,
+    sequence(time(validity.notBefore), time(validity.notAfter)),
     subject,
     subjectPublicKeyInfo,
-    extensions: new asn1.Extensions([
-      ...useExtensions(asn1, options),
-      ...nameExtensions(asn1, options),
-      ...keyExtensions(asn1, subjectPublicKeyInfo.subjectPublicKey, options.isCa, issuerFields?.extensions),
-    ]),
-  })
-  const certificate = new asn1.Certificate({
-    tbsCertificate,
-    signatureAlgorithm: signature,
-    signatureValue: arrayBufferOf(sign(digest, asn1.serialize(tbsCertificate), issuer.privateKey)),
-  })
-  return new X509Certificate(asn1.serialize(certificate))
+    element(
+      0xa3,
+      sequence(
+        ...useExtensions(options),
+        ...nameExtensions(options),
+        ...keyExtensions(subjectPublicKeyInfo, options.isCa, issuerFields?.keyIdentifier),
+      ),
+    ),
+  )
+  const signature = bitString(sign(digest, tbsCertificate, issuer.privateKey))
+  return new X509Certificate(sequence(tbsCertificate, signatureFields, signature))
 }
 
 /**
  * What a client presents in place of its API key: self-signed, valid for 90 days from now, with the identity as
  * its common name. It is made anew at each start and stored nowhere.
  */
-export function makeClientCertificate(apiKey: ApiKey): Promise<X509Certificate> {
+export function makeClientCertificate(apiKey: ApiKey): X509Certificate {
   const notBefore = new Date()
   return makeCertificate({
     subjectCommonName: apiKey.identity,
@@ -88,74 +109,69 @@ export function makeClientCertificate(apiKey: ApiKey): Promise<X509Certificate> 
   })
 }
 
-type Asn1 = Awaited<ReturnType<typeof loadAsn1>>
-
-/** Loaded when the first certificate is made: the ASN.1 library takes longer to load than all the rest together. */
-async function loadAsn1() {
-  const [{ AsnConvert, OctetString }, x509] = await Promise.all([
-    import('@peculiar/asn1-schema'),
-    import('@peculiar/asn1-x509'),
-  ])
-  return {
-    ...x509,
-    serialize: (value: object): Buffer => Buffer.from(AsnConvert.serialize(value)),
-    parse: <T>(der: Uint8Array, type: new () => T): T => AsnConvert.parse(arrayBufferOf(der), type),
-    extension: (extnID: string, critical: boolean, value: object): Extension =>
-      new x509.Extension({ extnID, critical, extnValue: new OctetString(AsnConvert.serialize(value)) }),
-  }
+function commonName(text: string): Buffer {
+  const name = element(TAG.utf8String, Buffer.from(text))
+  return sequence(element(TAG.set, sequence(COMMON_NAME, name)))
 }
 
-function commonName(asn1: Asn1, utf8String: string): Name {
-  const value = new asn1.AttributeValue({ utf8String })
-  const attribute = new asn1.AttributeTypeAndValue({ type: COMMON_NAME, value })
-  return new asn1.Name([new asn1.RelativeDistinguishedName([attribute])])
+function extension(id: Buffer, value: Buffer, isCritical = false): Buffer {
+  return sequence(id, ...(isCritical ? [TRUE] : []), element(TAG.octetString, value))
 }
 
 /** What the key may be used for. */
-function useExtensions(asn1: Asn1, { isCa = false, extendedKeyUsage = [] }: CertificateOptions): Extension[] {
-  const { keyCertSign, cRLSign, digitalSignature } = asn1.KeyUsageFlags
-  const usage = new asn1.KeyUsage(isCa ? keyCertSign | cRLSign : digitalSignature)
+function useExtensions({ isCa = false, extendedKeyUsage = [] }: CertificateOptions): Buffer[] {
+  const usage = isCa ? KEY_CERT_SIGN_AND_CRL_SIGN : DIGITAL_SIGNATURE
   const extensions = [
-    asn1.extension(asn1.id_ce_basicConstraints, true, new asn1.BasicConstraints({ cA: isCa })),
-    asn1.extension(asn1.id_ce_keyUsage, true, usage),
+    extension(BASIC_CONSTRAINTS, sequence(...(isCa ? [TRUE] : [])), true),
+    extension(KEY_USAGE, usage, true),
   ]
   if (extendedKeyUsage.length > 0) {
-    const oids = { serverAuth: asn1.id_kp_serverAuth, clientAuth: asn1.id_kp_clientAuth }
-    const purposes = new asn1.ExtendedKeyUsage(extendedKeyUsage.map((purpose) => oids[purpose]))
-    extensions.push(asn1.extension(asn1.id_ce_extKeyUsage, false, purposes))
+    const purposes = extendedKeyUsage.map((purpose) => PURPOSES[purpose])
+    extensions.push(extension(EXTENDED_KEY_USAGE, sequence(...purposes)))
   }
   return extensions
 }
 
 /** Where the subject may be reached. */
-function nameExtensions(asn1: Asn1, { dnsNames = [], ipAddresses = [] }: CertificateOptions): Extension[] {
+function nameExtensions({ dnsNames = [], ipAddresses = [] }: CertificateOptions): Buffer[] {
   const names = [
-    ...dnsNames.map((name) => new asn1.GeneralName({ dNSName: checkDnsName(name) })),
-    ...ipAddresses.map((address) => new asn1.GeneralName({ iPAddress: normalizeAddress(address) })),
+    ...dnsNames.map((name) => element(0x82, Buffer.from(checkDnsName(name)))),
+    ...ipAddresses.map((address) => element(0x87, addressBytes(address))),
   ]
-  if (names.length === 0) return []
-  return [asn1.extension(asn1.id_ce_subjectAltName, false, new asn1.SubjectAlternativeName(names))]
+  return names.length === 0 ? [] : [extension(SUBJECT_ALT_NAME, sequence(...names))]
 }
 
 /** Which key of which issuer: strict verifiers ask a CA for the one, and what it issued for the other. */
 function keyExtensions(
-  asn1: Asn1,
-  subjectPublicKey: ArrayBuffer,
+  subjectPublicKeyInfo: Buffer,
   isCa: boolean | undefined,
-  issuerExtensions: readonly Extension[] | undefined,
-): Extension[] {
-  const extensions: Extension[] = []
+  issuerKeyIdentifier: Buffer | undefined,
+): Buffer[] {
+  const extensions: Buffer[] = []
   if (isCa) {
-    const subjectKey = new asn1.SubjectKeyIdentifier(keyIdentifier(subjectPublicKey))
-    extensions.push(asn1.extension(asn1.id_ce_subjectKeyIdentifier, false, subjectKey))
+    const identifier = element(TAG.octetString, keyIdentifier(subjectPublicKeyInfo))
+    extensions.push(extension(SUBJECT_KEY_IDENTIFIER, identifier))
   }
-  const issuerKey = issuerExtensions?.find((each) => each.extnID === asn1.id_ce_subjectKeyIdentifier)
-  if (issuerKey !== undefined) {
-    const keyIdentifier = asn1.parse(new Uint8Array(issuerKey.extnValue.buffer), asn1.SubjectKeyIdentifier)
-    const authorityKey = new asn1.AuthorityKeyIdentifier({ keyIdentifier })
-    extensions.push(asn1.extension(asn1.id_ce_authorityKeyIdentifier, false, authorityKey))
+  if (issuerKeyIdentifier !== undefined) {
+    extensions.push(extension(AUTHORITY_KEY_IDENTIFIER, sequence(element(0x80, issuerKeyIdentifier))))
   }
   return extensions
+}
+
+/** What of an issuer stands in the certificates that it issues. OpenSSL has read `raw` before. */
+function readIssuer({ raw }: X509Certificate): { subject: Buffer; keyIdentifier: Buffer | undefined } {
+  const [tbsCertificate] = inside(readElements(raw)[0])
+  const fields = inside(tbsCertificate).filter(({ tag }) => tag !== 0xa0) // All have a version but those of v1.
+  const extensions = inside(inside(fields.find(({ tag }) => tag === 0xa3))[0])
+  const parts = extensions.map(inside).find(([id]) => id?.whole.equals(SUBJECT_KEY_IDENTIFIER))
+  const [identifier] = inside(parts?.at(-1))
+  const subject = fields[4]?.whole // Behind serialNumber, signature, issuer and validity.
+  if (subject === undefined) throw new TypeError('the issuing certificate has no subject')
+  return { subject, keyIdentifier: identifier?.content }
+}
+
+function inside(outer: Element | undefined): Element[] {
+  return outer === undefined ? [] : readElements(outer.content)
 }
 
 function checkIssuer(issuer: CertificateOptions['issuer'], publicKey: KeyObject): void {
@@ -174,26 +190,34 @@ function checkDnsName(name: string): string {
   return name
 }
 
-/** The URL parser writes every form of an IPv6 address, such as `::ffff:127.0.0.1`, in plain groups. */
-function normalizeAddress(address: string): string {
+/** 4 or 16 bytes. The URL parser writes every form of an IPv6 address, such as `::ffff:127.0.0.1`, in plain groups. */
+function addressBytes(address: string): Buffer {
   const family = isIP(address)
   if (family === 0) throw new TypeError(`'${address}' is not an IP address`)
-  return family === 4 ? address : new URL(`http://[${address}]`).hostname.slice(1, -1)
+  if (family === 4) return Buffer.from(address.split('.').map(Number))
+  const [before = '', after = ''] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::')
+  const [head, tail] = [readGroups(before), readGroups(after)]
+  return Buffer.concat([head, Buffer.alloc(16 - head.length - tail.length), tail])
+}
+
+function readGroups(text: string): Buffer {
+  const groups = text === '' ? [] : text.split(':')
+  return Buffer.from(groups.map((group) => group.padStart(4, '0')).join(''), 'hex')
 }
 
 /** RFC 5758, section 3.2, and RFC 8410, section 3. */
-function signatureAlgorithm(key: KeyObject): { algorithm: string; digest: 'sha256' | null } {
-  if (key.asymmetricKeyType === 'ed25519') return { algorithm: '1.3.101.112', digest: null }
+function signatureAlgorithm(key: KeyObject): { algorithm: Buffer; digest: 'sha256' | null } {
+  if (key.asymmetricKeyType === 'ed25519') return { algorithm: ED25519, digest: null }
   if (key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === 'prime256v1') {
-    return { algorithm: '1.2.840.10045.4.3.2', digest: 'sha256' }
+    return { algorithm: ECDSA_WITH_SHA256, digest: 'sha256' }
   }
   throw new TypeError('certificates are signed with Ed25519 or ECDSA P-256 keys only')
 }
 
 /** RFC 7093, section 2, method 1: the first 160 bits of the SHA-256 of the key. */
-function keyIdentifier(subjectPublicKey: ArrayBuffer): ArrayBuffer {
-  const digest = hash('sha256', Buffer.from(subjectPublicKey), 'buffer')
-  return arrayBufferOf(digest.subarray(0, KEY_IDENTIFIER_BYTES))
+function keyIdentifier(subjectPublicKeyInfo: Buffer): Buffer {
+  const subjectPublicKey = inside(readElements(subjectPublicKeyInfo)[0])[1]?.content.subarray(1) // No unused bits.
+  return hash('sha256', subjectPublicKey ?? '', 'buffer').subarray(0, KEY_IDENTIFIER_BYTES)
 }
 
 /** The highest bit is 0 because the number is positive, the next one 1 so that DER always has 16 bytes for it. */
@@ -201,9 +225,4 @@ function randomSerialNumber(): Buffer {
   const serialNumber = randomBytes(16)
   serialNumber.writeUInt8((serialNumber.readUInt8(0) & 0x7f) | 0x40, 0)
   return serialNumber
-}
-
-/** A copy: a Buffer may be a window on memory that it shares. */
-function arrayBufferOf(bytes: Uint8Array): ArrayBuffer {
-  return new Uint8Array(bytes).buffer
 }

@@ -66,7 +66,7 @@ describe('of', () => {
   })
 
   test('a file with anything but certificates is refused', async () => {
-    const { keyPem, certPem } = await makePair()
+    const { keyPem, certPem } = makePair()
     const unsupported = (file: string) =>
       `Error: failed to parse certificate in '${file}': https: unsupported PEM data block\n`
     for (const text of [keyPem, certPem + keyPem]) {
@@ -120,7 +120,7 @@ describe('identity alone', () => {
     const apiKey = ApiKey.parse(API_KEY)
     const pem = apiKey.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
     expect((await runKes(['identity', write('a.key', pem)])).stdout).toBe(API_KEY)
-    const other = write('x.key', (await makePair()).keyPem)
+    const other = write('x.key', makePair().keyPem)
     expect((await runKes(['identity', other])).stderr).toBe(
       `Error: '${other}' contains unsupported private key. Only ed25519 private keys are supported\n`,
     )

@@ -39,15 +39,15 @@ async function writeFiles(
   const keyPem = options.isEncrypted
     ? encryptPrivateKey(apiKey.privateKey, await askNewPassword(io))
     : apiKey.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
-  const certPem = await makeCertificatePem(io, apiKey, options)
+  const certPem = makeCertificatePem(io, apiKey, options)
   if (!writeFileAtomically(files.key, keyPem, { mode: 0o600, replace })) throw new CliError(KEY_EXISTS)
   if (!writeFileAtomically(files.cert, certPem, { mode: 0o644, replace })) throw new CliError(CERT_EXISTS)
 }
 
-async function makeCertificatePem(io: Io, apiKey: ApiKey, options: NewIdentityOptions): Promise<string> {
+function makeCertificatePem(io: Io, apiKey: ApiKey, options: NewIdentityOptions): string {
   const notBefore = io.now()
   try {
-    const certificate = await makeCertificate({
+    const certificate = makeCertificate({
       subjectCommonName: options.subject ?? apiKey.identity,
       publicKey: apiKey.privateKey,
       issuer: { privateKey: apiKey.privateKey },

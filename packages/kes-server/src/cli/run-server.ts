@@ -71,7 +71,7 @@ export async function runDevServer(addr: string | undefined): Promise<number> {
     parseIdentity(apiKey.identity),
     addr === undefined ? undefined : parseAddress(addr),
   )
-  const tls = { made: await makeDevCredentials(config.address) }
+  const tls = { made: makeDevCredentials(config.address) }
   return run({ ...config, tls }, (server) => banner(server, { apiKey: apiKey.toString() }))
 }
 
@@ -173,11 +173,11 @@ function untilStopped(server: KesServer, onHangUp: () => void): Promise<void> {
 }
 
 /** For the addresses that the server listens on, and for `localhost`. */
-async function makeDevCredentials({ host }: Address): Promise<TlsCredentials> {
+function makeDevCredentials({ host }: Address): TlsCredentials {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const isUnspecified = host === '' || host === '0.0.0.0' || host === '::'
   const interfaces = Object.values(networkInterfaces()).flatMap((found) => found ?? [])
-  const leaf = await makeCertificate({
+  const leaf = makeCertificate({
     subjectCommonName: 'localhost',
     publicKey,
     issuer: { privateKey },

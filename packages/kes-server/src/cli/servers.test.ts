@@ -20,7 +20,7 @@ let identity: string
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'kes-cli-'))
-  const pair = await makePair()
+  const pair = makePair()
   identity = pair.identity
   const write = (name: string, text: string) => {
     writeFileSync(join(folder, name), text)

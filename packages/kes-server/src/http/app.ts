@@ -3,7 +3,7 @@
  * answered. Each request passes the same stages in KES's order: path, method, identity, policy, body, operation.
  */
 import assert from 'node:assert/strict'
-import { type IncomingHttpHeaders, type IncomingMessage, METHODS, type Server } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import type { AuditLog } from '../audit/audit-log.ts'
@@ -36,6 +36,8 @@ import { OpenExchanges } from './open-exchanges.ts'
 import { cleanPath, decodePath, normalizeTarget, queryOf, rawPathOf } from './path.ts'
 import { abandonBody, isTooMuchLeft, readBody } from './request-body.ts'
 import { APIS, type Api, type Call, type Reply, type Services, timeoutOf } from './routes.ts'
+
+const { METHODS } = process.getBuiltinModule('node:http')
 
 export interface AppOptions {
   readonly services: Services

@@ -5,7 +5,7 @@
  * `node:http2` instead. Nothing here decides what a client may do: {@link peerOf} only says who it is.
  */
 import { constants } from 'node:crypto'
-import { type IncomingMessage, METHODS, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { performServerHandshake, type ServerHttp2Session } from 'node:http2'
 import { createServer, type Server } from 'node:https'
 import type { Socket } from 'node:net'
@@ -67,6 +67,7 @@ export interface ListenerOptions extends ListenerSettings {
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
 
 /** Those that `node:http` reads; over HTTP/1.1 it answers 400 to all others, and over HTTP/2 so do we. */
+const { METHODS } = process.getBuiltinModule('node:http')
 const KNOWN_METHODS: ReadonlySet<string> = new Set(METHODS)
 
 const peers = new WeakMap<object, Peer>()

@@ -11,28 +11,27 @@ interface Authority {
   readonly certificate: X509Certificate
 }
 
-let authority: Promise<Authority> | undefined
-let credentials: Promise<KeyServerCredentials> | undefined
+let authority: Authority | undefined
+let credentials: KeyServerCredentials | undefined
 
 /** One authority for all, so that a client of several servers trusts one. @returns PEM. */
-export async function authorityPem(): Promise<string> {
-  const { certificate } = await theAuthority()
-  return certificate.toString()
+export function authorityPem(): string {
+  return theAuthority().certificate.toString()
 }
 
 /** A certificate for `localhost`, `127.0.0.1` and `::1`; all servers of this process start with the same one. */
-export function serverCredentials(): Promise<KeyServerCredentials> {
+export function serverCredentials(): KeyServerCredentials {
   credentials ??= makeServerCredentials()
   return credentials
 }
 
 /** Another one, with a key of its own. */
-export async function makeServerCredentials(): Promise<KeyServerCredentials> {
+export function makeServerCredentials(): KeyServerCredentials {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const certificate = await makeCertificate({
+  const certificate = makeCertificate({
     subjectCommonName: 'localhost',
     publicKey,
-    issuer: await theAuthority(),
+    issuer: theAuthority(),
     dnsNames: ['localhost'],
     ipAddresses: ['127.0.0.1', '::1'],
     extendedKeyUsage: ['serverAuth'],
@@ -44,15 +43,15 @@ export async function makeServerCredentials(): Promise<KeyServerCredentials> {
   }
 }
 
-function theAuthority(): Promise<Authority> {
+function theAuthority(): Authority {
   authority ??= makeAuthority()
   return authority
 }
 
 /** P-256: some TLS clients know no Ed25519. */
-async function makeAuthority(): Promise<Authority> {
+function makeAuthority(): Authority {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const certificate = await makeCertificate({
+  const certificate = makeCertificate({
     subjectCommonName: 'Latchkey test CA',
     publicKey,
     issuer: { privateKey },

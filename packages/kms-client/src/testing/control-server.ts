@@ -4,12 +4,13 @@
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { KesApiError } from '../api-error.ts'
 import type { FaultOptions } from './fault-options.ts'
 import type { KesSandbox } from './sandbox.ts'
 
+const { createServer } = process.getBuiltinModule('node:http')
 const HOST = '127.0.0.1'
 const BODY_BYTES_MAX = 1_000_000
 

@@ -1,5 +1,4 @@
 /** The running part of a harness: the real server, the gate before it, and what stands between the two. */
-import { STATUS_CODES } from 'node:http'
 import { cutAnswer, throttleAnswer } from './answer.ts'
 import type { ErrorOptions, FaultOptions } from './fault-options.ts'
 import { type FaultInfo, FaultSet, type Plan } from './fault-set.ts'
@@ -7,6 +6,8 @@ import { Gate } from './gate.ts'
 import type { ErasedNames, Exchange, KeyServer, KeyServerCredentials, KeyServerModule } from './key-server.ts'
 import type { RequestFilter } from './matching.ts'
 import { type RecordedRequest, RequestLog } from './request-log.ts'
+
+const { STATUS_CODES } = process.getBuiltinModule('node:http')
 
 /** Plain JSON: it crosses processes. */
 export interface CoreOptions {

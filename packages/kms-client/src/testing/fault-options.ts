@@ -2,8 +2,9 @@
  * Faults as a test describes them, in TypeScript or in JSON. All of them hold until they are cleared, or for the next
  * `times` requests that they match.
  */
-import { validateHeaderName, validateHeaderValue } from 'node:http'
 import type { RequestFilter } from './matching.ts'
+
+const { validateHeaderName, validateHeaderValue } = process.getBuiltinModule('node:http')
 
 export interface FaultScope extends RequestFilter {
   /** How many of the matching requests it hits; then it is over. Default: all, until it is cleared. */

@@ -83,8 +83,8 @@ export class KesSandbox implements AsyncDisposable {
   ): Promise<KesSandbox> {
     await using open = new AsyncDisposableStack()
     const apiKey = ApiKey.generate()
-    const ca = await authorityPem()
-    const certificate = await makeClientCertificate(apiKey)
+    const ca = authorityPem()
+    const certificate = makeClientCertificate(apiKey)
     const privateKey = apiKey.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
     const folder = open.use(new TemporaryFolder('kes-sandbox-'))
     const paths = {
@@ -92,7 +92,7 @@ export class KesSandbox implements AsyncDisposable {
       cert: folder.write('client.crt', certificate.toString()),
       key: folder.write('client.key', privateKey),
     }
-    const credentials = await serverCredentials()
+    const credentials = serverCredentials()
     const coreOptions = { ...options, adminIdentity: apiKey.identity, credentials }
     const core = open.adopt(await startCore(coreOptions), (started) => started.stop())
     return new KesSandbox({ options, core, apiKey, ca, paths, open: open.move() })
@@ -131,7 +131,7 @@ export class KesSandbox implements AsyncDisposable {
 
   /** Shows another certificate, of the same authority, to all who connect from now on. */
   async rotateCertificate(): Promise<void> {
-    await this.#parts.core.replaceCredentials(await makeServerCredentials())
+    await this.#parts.core.replaceCredentials(makeServerCredentials())
   }
 
   /** The requests that came so far, oldest first: the last 10,000 at least. */

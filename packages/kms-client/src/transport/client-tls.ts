@@ -74,10 +74,10 @@ export class ClientTls {
   }
 
   /** Before a connection: makes a certificate for the API key if there is none, or if it is half through its life. */
-  async prepare(): Promise<void> {
+  prepare(): void {
     const { apiKey } = this.#options
     if (apiKey === undefined || Date.now() < this.#renewAtMs) return
-    const made = await makeClientCertificate(apiKey)
+    const made = makeClientCertificate(apiKey)
     const certificate = { cert: made.toString(), key: apiKey.privateKey }
     this.#use({ ca: this.#credentials.ca, certificate })
     this.#renewAtMs = (made.validFromDate.getTime() + made.validToDate.getTime()) / 2

@@ -23,7 +23,7 @@ export class Http1Channel implements HttpChannel {
   }
 
   async exchange(request: HttpRequest, signal: AbortSignal): Promise<HttpReply> {
-    await this.#connector.prepare()
+    this.#connector.prepare()
     signal.throwIfAborted()
     const { host, port } = this.#connector.endpoint
     return await new Promise((resolve, reject) => {

@@ -24,8 +24,8 @@ export class TlsConnector {
   }
 
   /** Before {@link open}. */
-  prepare(): Promise<void> {
-    return this.#tls.prepare()
+  prepare(): void {
+    this.#tls.prepare()
   }
 
   /** A socket that is about to connect, and fails if that takes over 10 s. */
@@ -72,7 +72,7 @@ export class TlsConnector {
    * @throws the error of `node:tls`.
    */
   async connect(protocols: readonly HttpProtocol[]): Promise<TLSSocket> {
-    await this.prepare()
+    this.prepare()
     const socket = this.open(protocols)
     await new Promise<void>((resolve, reject) => {
       socket.once('secureConnect', resolve)

@@ -1,11 +1,13 @@
 /** A client of a node, or of any MinIO, for the commands that talk to one. */
 import { existsSync, readFileSync } from 'node:fs'
-import { request as httpRequest, type RequestOptions } from 'node:http'
+import type { RequestOptions } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import type { Command } from 'commander'
 import { signRequest } from '../s3/sign-request.ts'
 import { CliError } from './outcome.ts'
 import type { Io } from './program.ts'
+
+const { request: httpRequest } = process.getBuiltinModule('node:http')
 
 export interface ClientFlags {
   readonly endpoint?: string

@@ -1,8 +1,9 @@
 /** The socket of the node: HTTP/1.1, with TLS where there is a certificate. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 
+const { createServer } = process.getBuiltinModule('node:http')
 const HEADERS_TIMEOUT_MS = 10_000
 const IDLE_TIMEOUT_MS = 60_000
 /** How long running requests get at a stop. */
