@@ -1,6 +1,7 @@
 /** What becomes of data at the node when its key is locked, resumed and erased at the key server. */
 import { createHash } from 'node:crypto'
 import { request } from 'node:https'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { signRequest } from '../../packages/storage-node/src/s3/sign-request.ts'
 import { authorityOf } from '../sandbox/certificates.ts'
@@ -17,6 +18,8 @@ import {
 const SSE = 'x-amz-server-side-encryption'
 const KMS = { [SSE]: 'aws:kms', [`${SSE}-aws-kms-key-id`]: TENANT_KEY }
 const LARGE = 24 * 1024 * 1024
+/** Until the buffers on the way to a client that does not read are full. */
+const STALL_MS = 300
 
 let keys: KeyServerUnderTest
 let node: NodeUnderTest
@@ -117,6 +120,19 @@ test('a read under way is cut once its key is locked, and one of another key is 
   expect(await other.ended).toBe('whole')
   expect(other.bytes()).toBe(LARGE)
   await keys.client.enableKey(DEFAULT_KEY)
+})
+
+test('a read is cut although its client takes nothing any more', async () => {
+  const read = await beginRead()
+  await delay(STALL_MS)
+  const eventsBefore = node.events.length
+  await keys.client.disableKey(TENANT_KEY)
+  await expect
+    .poll(() => node.events.slice(eventsBefore))
+    .toMatchObject([{ path: '/data/large', error: { code: 'kms:NotAuthorized' } }])
+  read.goOn()
+  expect(await read.ended).toBe('cut')
+  await keys.client.enableKey(TENANT_KEY)
 })
 
 test('an erased key ends its data, also under a new key of its name', async () => {

@@ -22,7 +22,10 @@ export type ReplyHeaders = Readonly<Record<string, string | undefined>>
 /** Content of a known length, sent as it comes. */
 export interface StreamedBody {
   readonly length: number
+  /** A buffer holds its bytes until the next one is asked for. */
   readonly content: AsyncIterable<Uint8Array>
+  /** Ends the reply at once, also one that its client does not take. */
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface Reply {

@@ -173,23 +173,32 @@ async function send(response: ServerResponse, method: string, reply: Reply): Pro
   else await sendStream(response, body)
 }
 
-/** A buffer of the content is good until the next is asked for, so each is waited for: the socket keeps no copy. */
-async function sendStream(response: ServerResponse, { content }: StreamedBody): Promise<void> {
+/** Each buffer is waited for, so the socket keeps no copy, and has no other to send when the signal comes. */
+async function sendStream(response: ServerResponse, { content, signal }: StreamedBody): Promise<void> {
   for await (const bytes of content) {
     if (response.destroyed || response.closed) return
-    await written(response, bytes)
+    signal?.throwIfAborted()
+    await written(response, bytes, signal)
   }
   response.end()
 }
 
-function written(response: ServerResponse, bytes: Uint8Array): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      response.off('close', done)
-      resolve()
+function written(
+  response: ServerResponse,
+  bytes: Uint8Array,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (end: () => void) => {
+      response.off('close', onClose)
+      signal?.removeEventListener('abort', onAbort)
+      end()
     }
-    response.once('close', done)
-    response.write(bytes, done)
+    const onClose = () => settle(resolve)
+    const onAbort = () => settle(() => reject(signal?.reason))
+    response.once('close', onClose)
+    signal?.addEventListener('abort', onAbort)
+    response.write(bytes, onClose)
   })
 }
 

@@ -18,6 +18,7 @@ import {
   viewForContent,
   viewForHead,
 } from './object-view.ts'
+import type { ReadGuard } from './read-guards.ts'
 import { checkVersion } from './target.ts'
 import { element, writeXml } from './xml.ts'
 
@@ -32,22 +33,24 @@ export async function getObject(services: NodeServices, call: Call): Promise<Rep
       await object[Symbol.asyncDispose]()
       return reply
     }
-    return { ...reply, body: { length: part.length, content: contentOf(services, object, view, part) } }
+    const guard = services.reads.guard(object.record.internal)
+    const content = contentOf(object, view, part, guard)
+    return { ...reply, body: { length: part.length, content, signal: guard?.signal } }
   } catch (error) {
     await object[Symbol.asyncDispose]()
     throw error
   }
 }
 
-/** Ends as soon as the key server says that the object's key is locked, before the next package is decrypted. */
+/** Ends as soon as the key server says that the object's key is locked: nothing is decrypted from then on. */
 async function* contentOf(
-  services: NodeServices,
   object: OpenObject,
-  { objectKey, record }: ObjectView,
+  { objectKey }: ObjectView,
   { start, length }: ByteRange,
+  guard: ReadGuard | undefined,
 ): AsyncGenerator<Uint8Array> {
   await using _object = object
-  using guard = services.reads.guard(record.internal)
+  using _guard = guard
   yield* readContent(object, objectKey, { offset: start, length }, guard?.signal)
 }
 

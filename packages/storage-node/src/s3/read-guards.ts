@@ -1,6 +1,6 @@
 /**
- * Reads under way, and the external keys they rest on: once the key server says that a key is locked, the reads of its
- * objects end before their next package. Who tells is `node/key-watch.ts`; here is who listens.
+ * Reads under way, and the external keys they rest on: once the key server says that a key is locked, no package of its
+ * objects is opened any more. Who tells is `node/key-watch.ts`; here is who listens.
  */
 import { decodeEncryption, type Metadata } from '../sse/metadata.ts'
 
