@@ -181,9 +181,9 @@ test('of the other packages, the storage node uses the public part of the client
 
 /** What each part of the node below the S3 side may import of the others. */
 const NODE_PARTS: Readonly<Record<string, readonly string[]>> = {
-  dare: [],
+  dare: ['memory'],
   disk: [],
-  sse: ['dare'],
+  sse: ['dare', 'memory'],
   backend: [],
 }
 

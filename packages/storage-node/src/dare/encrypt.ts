@@ -1,6 +1,7 @@
 /** Content → DARE 2.0, with bounded memory whatever the length. `format.ts` has the layout. */
 import assert from 'node:assert/strict'
 import { type KeyObject, randomBytes } from 'node:crypto'
+import { giveBack } from '../memory/give-back.ts'
 import {
   ASSOCIATED_BYTES,
   CIPHERS,
@@ -18,8 +19,6 @@ import {
 
 /** Packages that are handed on together: one write to a file costs about as much as the encryption of a package. */
 const PACKAGES_PER_BLOCK = 4
-/** OpenSSL's output is allocated anew at each call, and half a package is what that does fastest. */
-const SLICE_BYTES = PACKAGE_BYTES / 2
 /** Most objects are small, and a buffer for a whole package costs more than their encryption. */
 const SMALL_BYTES = 8 * 1024
 const NOTHING = new Uint8Array()
@@ -132,15 +131,13 @@ export class DareEncryptor {
     const aead = sealing(this.#cipher, this.#key, this.#nonce)
     aead.setAAD(this.#header.subarray(0, ASSOCIATED_BYTES))
     block.set(this.#header, start)
-    let at = start + HEADER_BYTES
-    for (let from = 0; from < content.length; from += SLICE_BYTES) {
-      const slice = aead.update(content.subarray(from, from + SLICE_BYTES))
-      block.set(slice, at)
-      at += slice.length
-    }
+    const ciphertext = aead.update(content)
+    block.set(ciphertext, start + HEADER_BYTES)
+    giveBack(ciphertext)
     aead.final()
-    block.set(aead.getAuthTag(), at)
-    this.#blockBytes = at + TAG_BYTES
+    const end = start + HEADER_BYTES + content.length
+    block.set(aead.getAuthTag(), end)
+    this.#blockBytes = end + TAG_BYTES
   }
 
   /** A stream of one package, as most are, needs no block of several. */

@@ -62,7 +62,7 @@ export async function readSmallBody(call: Call, bytesMax: number): Promise<Buffe
   for await (const slice of payload.read(call.body(), { needsMd5: false })) {
     bytes += slice.length
     if (bytes > bytesMax) throw S3Error.of('EntityTooLarge')
-    slices.push(slice)
+    slices.push(Buffer.from(slice))
   }
   return Buffer.concat(slices)
 }

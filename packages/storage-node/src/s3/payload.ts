@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
+import { giveBack } from '../memory/give-back.ts'
 import { AwsChunkedDecoder } from './aws-chunked.ts'
 import {
   algorithmOfHeader,
@@ -64,8 +65,8 @@ export class Payload {
   }
 
   /**
-   * The data, slice by slice. Nothing of it is good before the end: a caller keeps what it has made of the data to
-   * itself until then.
+   * The data, slice by slice; a slice holds its bytes until the next one is asked for. Nothing of it is good before the
+   * end: a caller keeps what it has made of the data to itself until then.
    *
    * @throws S3Error 400 or 403, at the latest at the end, if the data is not what was promised.
    */
@@ -88,6 +89,7 @@ export class Payload {
         checksum?.update(slice)
         yield slice
       }
+      giveBack(bytes)
     }
     const trailers = decoder?.end()
     if (this.size !== undefined && size !== this.size) throw S3Error.of('IncompleteBody')

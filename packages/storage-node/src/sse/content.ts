@@ -5,6 +5,7 @@ import { encryptStream } from '../dare/encrypt.ts'
 import { DareError } from '../dare/errors.ts'
 import { plainSize, SEALED_PACKAGE_BYTES } from '../dare/format.ts'
 import { sealedRange } from '../dare/range.ts'
+import { giveBack } from '../memory/give-back.ts'
 import { ObjectTamperedError } from './errors.ts'
 import { isMultipart, type Metadata } from './metadata.ts'
 import type { ObjectKey } from './object-key.ts'
@@ -27,8 +28,8 @@ export interface ContentSource {
   read(part: number, offset: number, length: number, into?: Buffer): AsyncIterable<Uint8Array>
 }
 
-/** Packages that are read together. */
-const READ_BYTES = 4 * SEALED_PACKAGE_BYTES
+/** Packages that are read, and given, together: each read and each write to a socket costs as much as several of them. */
+const READ_BYTES = 16 * SEALED_PACKAGE_BYTES
 
 /** A range of the plaintext. */
 export interface Range {
@@ -52,7 +53,8 @@ export function encryptContent(
  * The plaintext of a range, across parts. Only the packages that hold it are read.
  *
  * @param objectKey - `undefined` if the object is not encrypted.
- * @param signal - asked before each package: once it is aborted, no further plaintext is given.
+ * @param signal - asked before packages are opened: once it is aborted, no further plaintext is given.
+ * @returns buffers that hold their bytes until the next one is asked for.
  * @throws {@link ObjectTamperedError} where the stored bytes are not what was written; what came before was.
  */
 export async function* readContent(
@@ -98,15 +100,26 @@ async function* decryptRange(
     const decryptor = new DareDecryptor(key, { versionMin: '1.0', ...range })
     let { skip } = range
     let missing = length
-    const buffer = Buffer.allocUnsafeSlow(Math.min(range.length, READ_BYTES))
-    for await (const sealed of source.read(index, range.offset, range.length, buffer)) {
+    // The plaintext goes where its packages were: they are longer, and done with.
+    const block = Buffer.allocUnsafeSlow(Math.min(range.length, READ_BYTES))
+    for await (const sealed of source.read(index, range.offset, range.length, block)) {
+      signal?.throwIfAborted()
+      let blockBytes = 0
       for (const plaintext of decryptor.update(sealed)) {
-        signal?.throwIfAborted()
         const wanted = plaintext.subarray(skip, skip + missing)
         skip = 0
         missing -= wanted.length
-        if (wanted.length > 0) yield wanted
+        // Never where the source reads into the block, but it may give what it has, in any length.
+        if (blockBytes + wanted.length > block.length) {
+          yield block.subarray(0, blockBytes)
+          signal?.throwIfAborted()
+          blockBytes = 0
+        }
+        block.set(wanted, blockBytes)
+        blockBytes += wanted.length
+        giveBack(plaintext)
       }
+      if (blockBytes > 0) yield block.subarray(0, blockBytes)
     }
     decryptor.end()
     // Version 1.0 does not tell that its end is missing, nor does a stream of which nothing is left.
