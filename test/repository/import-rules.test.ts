@@ -52,6 +52,7 @@ const CONNECTORS = [
   'core.ts',
   'memory-server.ts',
   'open-store.ts',
+  'inspect-store.ts',
   'index.ts',
   'main.ts',
   'cli',
@@ -122,7 +123,7 @@ test('SQLite is known to the store alone', () => {
 })
 
 test('the keys that open a store are known to the seal, the key ring, backups and the processes that share it', () => {
-  const allowed = ['seal', 'keyring', 'backup', 'open-store.ts', 'core.ts', 'workers']
+  const allowed = ['seal', 'keyring', 'backup', 'open-store.ts', 'inspect-store.ts', 'core.ts', 'workers']
   const wrong = server.filter(
     ({ from, to }) =>
       to.startsWith(join(SERVER, 'seal')) &&

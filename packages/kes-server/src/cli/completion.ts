@@ -8,6 +8,7 @@ import type { Environment } from '../config/env.ts'
 import type { KesCommand } from './command.ts'
 import type { Io } from './io.ts'
 import { CliError } from './outcome.ts'
+import { shellWord } from './shell-word.ts'
 
 /** The file that a shell reads at its start, and what makes it run a program for completion. */
 const SHELLS: Readonly<Record<string, { readonly file: string; readonly before: readonly string[] }>> = {
@@ -51,7 +52,7 @@ export function installCompletion({ env, stdout }: Io, program: readonly string[
     throw new CliError(`auto-completion for '${env.SHELL ?? ''}' is not available`)
   }
   const file = join(env.HOME, shell.file)
-  const line = `complete -o default -C ${quote(program.map(quote).join(' '))} kes`
+  const line = `complete -o default -C ${shellWord(program.map(shellWord).join(' '))} kes`
   const before = existsSync(file) ? readFileSync(file, 'utf8') : ''
   if (before.split('\n').includes(line)) {
     stdout.write('Completion is already installed.\n')
@@ -63,8 +64,4 @@ export function installCompletion({ env, stdout }: Io, program: readonly string[
   stdout.write(
     `Added completion to '${file}'.\nTo uninstall completion remove the following line from '${file}':\n\n  ${line}\n`,
   )
-}
-
-function quote(text: string): string {
-  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 }

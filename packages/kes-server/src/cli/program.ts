@@ -6,6 +6,7 @@ import { addBackupCommands } from './backup-commands.ts'
 import { KesCommand } from './command.ts'
 import { candidatesFor, installCompletion, lineToComplete } from './completion.ts'
 import { addConfigCommand } from './config-command.ts'
+import { addDoctorCommand } from './doctor-command.ts'
 import { DEFAULT_SERVER, VARIABLES } from './environment.ts'
 import { addIdentityCommands } from './identity-commands.ts'
 import type { Io } from './io.ts'
@@ -74,6 +75,7 @@ function buildProgram(io: Io): KesCommand {
   addServerCommand(program, io)
   addSandboxCommand(program, io)
   addConfigCommand(program, io)
+  addDoctorCommand(program, io)
   addListCommand(program, io)
   addKeyCommands(program, io)
   addJournalCommands(program, io)

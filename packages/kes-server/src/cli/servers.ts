@@ -116,7 +116,8 @@ function mayAnotherServerDo(error: unknown): boolean {
   return error instanceof KesConnectionError || error instanceof KesTimeoutError
 }
 
-function readCas(path: string): string[] {
+/** The texts of a file or folder of CA certificates. @throws CliError */
+export function readCas(path: string): string[] {
   const texts = readTextFiles(path).filter((text) => text.includes('-----BEGIN CERTIFICATE-----'))
   if (texts.length === 0) throw new CliError(`'${path}' contains no PEM certificate`)
   return texts

@@ -1,7 +1,7 @@
 /** Opens a SQLite connection as every part of Latchkey must have it: durable, erasing, mistrustful of the file. */
-import { statSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import Database from 'better-sqlite3'
-import { assertKnownSchema, assertSchema, migrate } from './migrate.ts'
+import { assertKnownSchema, assertSchema, isOlderSchema, migrate } from './migrate.ts'
 import { StoreOpenError } from './open-errors.ts'
 import { asOpenError } from './sqlite-errors.ts'
 import { prepareStatements, type Statements } from './statements.ts'
@@ -71,6 +71,46 @@ export function openReadingConnection(path: string, busyTimeoutMs: number): Omit
     if (db?.open) db.close()
     throw asOpenError(path, error)
   }
+}
+
+/**
+ * A connection for a look at a store that may be in use, or in no state to be used. It must not have been opened in this
+ * process.
+ *
+ * @returns undefined if an older server has made it.
+ * @throws {@link StoreOpenError}
+ */
+export function openConnectionToLook(path: string, busyTimeoutMs: number): Connection | undefined {
+  let db: Database.Database | undefined
+  try {
+    db = existsSync(`${path}-wal`)
+      ? new Database(path, { readonly: true, fileMustExist: true, timeout: busyTimeoutMs })
+      : new Database(contentOf(path), { readonly: true })
+    assertKnownSchema(db, path)
+    const warnings = checkIntegrity(db, path)
+    if (isOlderSchema(db)) {
+      db.close()
+      return undefined
+    }
+    assertSchema(db, path)
+    return { db, statements: prepareStatements(db), warnings }
+  } catch (error) {
+    if (db?.open) db.close()
+    throw asOpenError(path, error)
+  }
+}
+
+/** Where the header says how the file is written and read: 2 with a write-ahead log, 1 without. */
+const FORMAT_AT = 18
+
+/**
+ * The database as a copy in memory, for a file without a log. SQLite would make the log, also to read, and leave it
+ * behind.
+ */
+function contentOf(path: string): Buffer {
+  const content = readFileSync(path)
+  if (content.length > FORMAT_AT + 1) content.fill(1, FORMAT_AT, FORMAT_AT + 2)
+  return content
 }
 
 /** Looks through a connection that can't write: the last ordinary one would move the log into the file at its end. */

@@ -44,6 +44,11 @@ export function assertKnownSchema(db: Database.Database, path: string): void {
   }
 }
 
+/** Of a store that {@link migrate} would change, an empty file among them. */
+export function isOlderSchema(db: Database.Database): boolean {
+  return schemaVersion(db) < SCHEMA_VERSION
+}
+
 export function migrate(db: Database.Database, path: string): void {
   migrateTo(db, path, SCHEMA_VERSION)
 }

@@ -24,7 +24,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { KesError } from '../errors.ts'
 import { parseKeyName } from '../names.ts'
 import type { KeyRow } from './key-store.ts'
-import { APPLICATION_ID, SCHEMA_VERSION } from './migrate.ts'
+import { APPLICATION_ID, migrateTo, SCHEMA_VERSION } from './migrate.ts'
 import { StoreOpenError } from './open-errors.ts'
 import { SqliteStore } from './sqlite-store.ts'
 
@@ -404,5 +404,41 @@ describe('a killed server', () => {
       total = store.count()
       store.close()
     }
+  })
+})
+
+describe('a look at a store', () => {
+  test('reads it without making, changing or locking anything', () => {
+    const store = SqliteStore.open(path)
+    store.insert(keyRow('a'))
+    store.close()
+    const before = readdirSync(directory)
+    const content = readFileSync(path)
+    const look = SqliteStore.openToLook(path)
+    expect(look?.counts()).toMatchObject({ enabled: 1, disabled: 0 })
+    expect(() => look?.insert(keyRow('b'))).toThrow(KesError)
+    SqliteStore.open(path).close()
+    look?.close()
+    expect(readdirSync(directory)).toEqual(before)
+    expect(readFileSync(path).equals(content)).toBe(true)
+  })
+
+  test('leaves one of an older schema as it is', () => {
+    const db = new Database(path)
+    migrateTo(db, path, SCHEMA_VERSION - 1)
+    db.close()
+    const content = readFileSync(path)
+    expect(SqliteStore.openToLook(path)).toBeUndefined()
+    expect(readFileSync(path).equals(content)).toBe(true)
+  })
+
+  test.each([
+    ['a newer server', `PRAGMA user_version = ${SCHEMA_VERSION + 1}`, 'a newer server has written it'],
+    ['another program', 'PRAGMA application_id = 1', "it is another program's database"],
+    ['somebody who edited it', 'CREATE TABLE more (id INTEGER)', 'is damaged or was edited'],
+  ])('refuses one of %s', (_, sql, why) => {
+    SqliteStore.open(path).close()
+    edit(sql)
+    expect(() => SqliteStore.openToLook(path)).toThrow(why)
   })
 })

@@ -14,7 +14,13 @@ import {
 } from '../errors.ts'
 import type { KeyName } from '../names.ts'
 import { ColumnError, Columns } from './columns.ts'
-import { type Connection, IN_MEMORY, openConnection, openReadingConnection } from './connection.ts'
+import {
+  type Connection,
+  IN_MEMORY,
+  openConnection,
+  openConnectionToLook,
+  openReadingConnection,
+} from './connection.ts'
 import { Erasures } from './erasures.ts'
 import {
   type BackupRow,
@@ -181,6 +187,19 @@ export class SqliteStore implements KeyStore, SealChanges {
       lock.release()
       throw error
     }
+  }
+
+  /**
+   * Opens an existing store for a look: no lock is taken or waited for, and every write fails.
+   *
+   * @returns undefined if an older server has made it, whose tables this one does not read.
+   * @throws {@link StoreOpenError} if it is damaged, of another program or of a newer server.
+   */
+  static openToLook(path: string): SqliteStore | undefined {
+    const connection = openConnectionToLook(path, BUSY_TIMEOUT_MS)
+    if (connection === undefined) return undefined
+    const warnings = [...permissionWarnings(path), ...connection.warnings]
+    return new SqliteStore(path, { lock: undefined, connection, files: undefined, warnings }, {})
   }
 
   /** A store that ends with the process. */

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -42,6 +42,17 @@ test('a store that another process holds is refused, with its pid and what to do
   expect(() => SqliteStore.open(path)).toThrow(refused)
   expect(() => SqliteStore.open(path)).toThrow(`another server (pid ${pid} on host `)
   expect(() => SqliteStore.open(path)).toThrow(/: stop it first, or configure another path$/)
+})
+
+test('who holds a store can be asked without holding it, or making anything', async () => {
+  expect(StoreLock.holderOf(path)).toBeUndefined()
+  expect(existsSync(`${path}.lock`)).toBe(false)
+  const holder = await lockElsewhere()
+  expect(StoreLock.holderOf(path)).toMatchObject({ pid: holder.pid })
+  holder.kill('SIGKILL')
+  await once(holder, 'exit')
+  expect(StoreLock.holderOf(path)).toBeUndefined()
+  StoreLock.acquire(path).release()
 })
 
 test('the lock of a killed process is free at once', async () => {

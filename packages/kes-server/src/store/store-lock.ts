@@ -8,6 +8,7 @@
  * Worker processes hold an open read transaction on the same file. It goes together with the holder's, but no pid can
  * be committed beside it: so a server that follows begins only when the last worker of the one before has ended.
  */
+import { existsSync } from 'node:fs'
 import { hostname } from 'node:os'
 import Database from 'better-sqlite3'
 import { StoreLockedError, StoreOpenError } from './open-errors.ts'
@@ -21,6 +22,12 @@ const ORPHANS_MS = 5000
 
 const HOLDER = `CREATE TABLE IF NOT EXISTS holder
   (id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, host TEXT NOT NULL) STRICT`
+
+/** The process that has a store. */
+export interface StoreHolder {
+  readonly pid: number
+  readonly host: string
+}
 
 export class StoreLock {
   readonly #db: Database.Database
@@ -73,6 +80,29 @@ export class StoreLock {
     }
   }
 
+  /**
+   * Who holds the store; undefined if nobody does. It asks by taking the lock where it is free, for a moment that is
+   * shorter than a server waits.
+   *
+   * @throws {@link StoreOpenError} if the lock file can't be used.
+   */
+  static holderOf(path: string): StoreHolder | undefined {
+    const lockPath = `${path}.lock`
+    if (!existsSync(lockPath)) return undefined
+    let db: Database.Database | undefined
+    try {
+      db = new Database(lockPath, { fileMustExist: true, timeout: BUSY_MS })
+      db.exec('BEGIN IMMEDIATE; ROLLBACK')
+      return undefined
+    } catch (error) {
+      const holder = db !== undefined && isBusy(error) ? readHolder(db) : undefined
+      if (holder !== undefined) return holder
+      throw asOpenError(lockPath, error)
+    } finally {
+      db?.close()
+    }
+  }
+
   release(): void {
     this.#db.close()
   }
@@ -119,7 +149,7 @@ function commitAlone(db: Database.Database, path: string, orphansMs: number): vo
   }
 }
 
-function readHolder(db: Database.Database): { pid: number; host: string } | undefined {
+function readHolder(db: Database.Database): StoreHolder | undefined {
   try {
     const row: unknown = db.prepare('SELECT pid, host FROM holder').get()
     if (typeof row !== 'object' || row === null || !('pid' in row) || !('host' in row)) return undefined
