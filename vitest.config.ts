@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
 /** Milliseconds on a machine that does nothing else; on a busy one, properties with many runs take longer. */
-function unitTests(name: string) {
-  return { test: { name, include: [`packages/${name}/src/**/*.test.ts`], testTimeout: 30_000 } }
+function unitTests(name: string, folder = 'src') {
+  return { test: { name, include: [`packages/${name}/${folder}/**/*.test.ts`], testTimeout: 30_000 } }
 }
 
 /** One project for each part of CI, so that each part's time can be told apart. */
@@ -12,6 +12,7 @@ export default defineConfig({
       unitTests('kms-client'),
       unitTests('kes-server'),
       unitTests('storage-node'),
+      unitTests('console', 'server'),
       { test: { name: 'repository', include: ['test/repository/**/*.test.ts', 'bench/**/*.test.ts'] } },
       {
         test: {

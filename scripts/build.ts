@@ -6,17 +6,18 @@ import { fileURLToPath } from 'node:url'
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 /** In the order of their dependencies. */
-const PACKAGES = ['kms-client', 'kes-server', 'storage-node']
+const PACKAGES = ['kms-client', 'console', 'kes-server', 'storage-node']
 
 for (const name of PACKAGES) {
   const folder = join(ROOT, 'packages', name)
-  rmSync(join(folder, 'dist'), { recursive: true, force: true })
+  const output = name === 'console' ? 'build' : 'dist' // Where the console has its page.
+  rmSync(join(folder, output), { recursive: true, force: true })
   const { status } = spawnSync('tsc', ['--project', join(folder, 'tsconfig.build.json')], {
     stdio: 'inherit',
   })
   if (status !== 0) process.exit(1)
   copyFileSync(join(ROOT, 'LICENSE'), join(folder, 'LICENSE'))
-  console.log(`packages/${name}/dist`)
+  console.log(`packages/${name}/${output}`)
 }
 for (const name of ['kes-server', 'storage-node']) {
   chmodSync(join(ROOT, 'packages', name, 'dist/main.js'), 0o755)

@@ -8,6 +8,7 @@ export const EVERY_ERROR: Readonly<Record<ClassName, readonly errors.KesError[]>
   CertificateRequiredError: [new errors.CertificateRequiredError()],
   TooManyCertificatesError: [new errors.TooManyCertificatesError()],
   NotAllowedError: [new errors.NotAllowedError()],
+  NotInConsoleError: [new errors.NotInConsoleError()],
   NotFoundError: [new errors.NotFoundError()],
   MethodNotAllowedError: [new errors.MethodNotAllowedError('<received>', '<expected>')],
   RequestTimeoutError: [new errors.RequestTimeoutError()],

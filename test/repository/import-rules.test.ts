@@ -7,6 +7,7 @@ const ROOT = resolve(import.meta.dirname, '../..')
 const SERVER = 'packages/kes-server/src'
 const CLIENT = 'packages/kms-client/src'
 const NODE = 'packages/storage-node/src'
+const CONSOLE = 'packages/console/server'
 
 interface Import {
   /** Path from the root of the repository. */
@@ -36,6 +37,7 @@ function importsOf(file: string): Import[] {
 const server = sourceFiles(SERVER).flatMap(importsOf)
 const client = sourceFiles(CLIENT).flatMap(importsOf)
 const node = sourceFiles(NODE).flatMap(importsOf)
+const webConsole = sourceFiles(CONSOLE).flatMap(importsOf)
 
 /** The folder below `src`, or the file itself where it stands in `src`. */
 function stageOf(path: string): string {
@@ -58,6 +60,7 @@ const CONNECTORS = [
   'cli',
   'http',
   'workers',
+  'console',
 ]
 
 function shown(imports: readonly Import[]): string[] {
@@ -168,8 +171,28 @@ test('of the client, the server uses the public part, and that only on the comma
   const wrong = server.filter(
     ({ from, to }) =>
       to.startsWith(CLIENT) ||
-      (to.startsWith('@latchkey/') && (stageOf(from) !== 'cli' || !PUBLIC.includes(to))),
+      (to.startsWith('@latchkey/') &&
+        to !== '@latchkey/console' &&
+        (stageOf(from) !== 'cli' || !PUBLIC.includes(to))),
   )
+  expect(shown(wrong)).toEqual([])
+})
+
+test('the server loads the console by its name, and knows its types where it does', () => {
+  const importing = server.filter(({ to }) => to === '@latchkey/console').map(({ from }) => from)
+  expect(importing).toEqual([`${SERVER}/console/load-console.ts`, `${SERVER}/console/server-console.ts`])
+  for (const file of importing) {
+    const lines = readFileSync(join(ROOT, file), 'utf8').split('\n')
+    const named = lines.filter((line) => /from '@latchkey\/console'/.test(line))
+    expect(named.every((line) => line.startsWith('import type '))).toBe(true)
+  }
+})
+
+test('the console knows no other package, and its server nothing of the page', () => {
+  const wrong = webConsole.filter(
+    ({ to }) => to.startsWith('@latchkey/') || (to.startsWith('packages/') && !to.startsWith(CONSOLE)),
+  )
+  expect(webConsole.length).toBeGreaterThan(20)
   expect(shown(wrong)).toEqual([])
 })
 

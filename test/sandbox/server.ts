@@ -11,7 +11,12 @@ import { join } from 'node:path'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { ApiKey } from '@latchkey/kms-client'
 import type { ApiPath } from '../../packages/kes-server/src/config/api-paths.ts'
-import { DEFAULT_CACHE, DEFAULT_LOG, type LogConfig } from '../../packages/kes-server/src/config/config.ts'
+import {
+  type ConsoleConfig,
+  DEFAULT_CACHE,
+  DEFAULT_LOG,
+  type LogConfig,
+} from '../../packages/kes-server/src/config/config.ts'
 import type { KeystoreConfig } from '../../packages/kes-server/src/config/keystore-config.ts'
 import type { Clocks } from '../../packages/kes-server/src/keyring/deletion-clock.ts'
 import { normalizeIdentity, parseKeyName, parsePolicyName } from '../../packages/kes-server/src/names.ts'
@@ -52,6 +57,8 @@ export interface TestServerOptions {
   readonly adminIdentity?: string
   /** Default: P-256. */
   readonly serverKey?: KeyType
+  /** Default: none. Given, it listens on a free port. */
+  readonly console?: Partial<ConsoleConfig>
 }
 
 export interface RequestOptions {
@@ -80,6 +87,8 @@ export interface LogLine {
 
 export interface TestServer extends AsyncDisposable {
   readonly url: string
+  /** Empty without a console. */
+  readonly consoleUrl: string
   readonly port: number
   readonly admin: Credentials
   readonly apiKey: ApiKey
@@ -149,6 +158,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
 
   const running: TestServer = {
     url: server.url,
+    consoleUrl: server.consoleUrl ?? '',
     port,
     admin,
     apiKey: ApiKey.fromPrivateKey(keyPairOf('admin').privateKey),
@@ -210,6 +220,14 @@ function tlsOf(
   }
 }
 
+const CONSOLE: ConsoleConfig = {
+  address: { host: '127.0.0.1', port: 0 },
+  origin: undefined,
+  tls: false,
+  sandbox: false,
+  node: undefined,
+}
+
 function configOf(options: TestServerOptions, adminIdentity: string, tls: ServerConfig['tls']): ServerConfig {
   const { policies = {}, api = {}, keys = [] } = options
   return {
@@ -239,6 +257,7 @@ function configOf(options: TestServerOptions, adminIdentity: string, tls: Server
       waitingPeriodMs: options.waitingPeriodMs ?? 0,
     },
     keystore: options.keystore ?? { type: 'memory' },
+    console: options.console && { ...CONSOLE, ...options.console },
   }
 }
 

@@ -59,6 +59,16 @@ export class NotAllowedError extends KesError {
   }
 }
 
+/** The console's sessions are weaker than certificates, so they use no keys and move no secrets. */
+export class NotInConsoleError extends KesError {
+  override readonly name = 'NotInConsoleError'
+  readonly status = 403
+  readonly code = 'NotInConsole'
+  constructor(options?: ErrorOptions) {
+    super('this API is not offered to the console', options)
+  }
+}
+
 // --- Requests that can't be understood -----------------------------------------------------------------------
 
 export class NotFoundError extends KesError {

@@ -79,13 +79,14 @@ export class RunningConfig {
     const listener = listenerSettingsOf(next)
     assertUsable(listener)
     const rest = fieldsForRestart(this.#config, next)
-    const { address, workers, keystore, keysOptions, log } = this.#config
+    const { address, workers, keystore, keysOptions, log, console } = this.#config
     this.#config = {
       ...next,
       address,
       workers,
       keystore,
       keysOptions,
+      console,
       log: { ...next.log, auditFile: log.auditFile },
     }
     this.#listener = listener
@@ -183,8 +184,16 @@ function fieldsForRestart(running: ServerConfig, next: ServerConfig): string[] {
     ['keys.deletion', ({ keysOptions }) => keysOptions.waitingPeriodMs],
     ['keys.erased_names', ({ keysOptions }) => keysOptions.erasedNames],
     ['log.audit.file', ({ log }) => log.auditFile],
+    ['console', ({ console }) => comparable(console)],
   ]
   return fields.filter(([, read]) => !isDeepStrictEqual(read(running), read(next))).map(([name]) => name)
+}
+
+/** A secret hides what it holds from comparisons, too. */
+function comparable(settings: ServerConfig['console']): unknown {
+  const node = settings?.node
+  const keys = node && [node.accessKey.reveal(), node.secretKey.reveal()]
+  return { ...settings, isOn: settings !== undefined, keys }
 }
 
 function reasonOf(error: unknown): string {

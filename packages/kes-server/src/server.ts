@@ -5,6 +5,7 @@ import { AuditLog } from './audit/audit-log.ts'
 import { HeldReplies } from './audit/held-replies.ts'
 import { formatAddress } from './config/address.ts'
 import { INFO } from './config/log-level.ts'
+import type { ServerConsole } from './console/server-console.ts'
 import { type Core, openCore } from './core.ts'
 import { type App, createApp, STOP_TIMEOUT_MS } from './http/app.ts'
 import type { Intercept } from './http/interception.ts'
@@ -50,6 +51,8 @@ export interface KesServer {
   readonly address: { readonly host: string; readonly port: number }
   /** `https://127.0.0.1:7373` */
   readonly url: string
+  /** What a browser opens; undefined without a console. */
+  readonly consoleUrl: string | undefined
   /** What the banner calls the key store. */
   readonly storeLabel: string
   /** Tells the operator, in the error log. */
@@ -106,7 +109,8 @@ async function startSingleProcess({
     app = await createApp({ services: core.services, auditLog, errorLog, listener, intercept })
     const running = app
     const address = await listen(running.listener.server, config)
-    return runningServer(core, address, {
+    const webConsole = await openConsole({ core, config, auditLog, errorLog, listener, tally, address })
+    return runningServer(core, address, webConsole, {
       config,
       listener,
       errorLog,
@@ -116,15 +120,16 @@ async function startSingleProcess({
         errorLog.setLevel(next.log.errorLevel)
         auditLog.setPrinted(next.log.auditLevel <= INFO)
         running.reload(nextListener)
+        webConsole?.reload(nextListener)
         return core.services.hub.barrier()
       },
       async stop() {
-        await running.stop()
+        await Promise.all([webConsole?.stop(), running.stop()])
         await core.close()
       },
     })
   } catch (error) {
-    app?.close()
+    await app?.stop()
     await core.close()
     throw error
   }
@@ -164,7 +169,21 @@ async function startSupervised(
     let settings = workerSettings(config, opened, listener)
     await supervisor.serve(opened, errorLog, () => ({ ...settings, ...storeAccess(opened) }))
     const address = await listen(supervisor.server, config)
-    return runningServer(opened, address, {
+    const auditLog = new AuditLog(createLogger(auditOutput), {
+      isPrinted: config.log.auditLevel <= INFO,
+      file: opened.auditWriter && new HeldReplies(opened.auditWriter),
+      stream: supervisor.streamOf('audit'),
+    })
+    const webConsole = await openConsole({
+      core: opened,
+      config,
+      auditLog,
+      errorLog,
+      listener,
+      tally,
+      address,
+    })
+    return runningServer(opened, address, webConsole, {
       config,
       listener,
       errorLog,
@@ -172,12 +191,14 @@ async function startSupervised(
       async apply(next, nextListener) {
         opened.reload(next)
         errorLog.setLevel(next.log.errorLevel)
+        auditLog.setPrinted(next.log.auditLevel <= INFO)
         settings = workerSettings(next, opened, nextListener)
+        webConsole?.reload(nextListener)
         await supervisor.reload(settings)
         await supervisor.barrier()
       },
       async stop() {
-        await supervisor.stop(STOP_TIMEOUT_MS)
+        await Promise.all([webConsole?.stop(), supervisor.stop(STOP_TIMEOUT_MS)])
         await opened.close()
       },
     })
@@ -218,11 +239,37 @@ function storeAccess({
   }
 }
 
+interface ConsoleParts extends Pick<RunningConfigOptions, 'config' | 'listener' | 'errorLog' | 'tally'> {
+  readonly core: Core
+  readonly auditLog: AuditLog
+  /** Of the key server. */
+  readonly address: AddressInfo
+}
+
+/** In the process that writes, if the config asks for it. */
+async function openConsole(parts: ConsoleParts): Promise<ServerConsole | undefined> {
+  const { core, config, tally, address, ...rest } = parts
+  if (config.console === undefined) return undefined
+  const { startServerConsole } = await import('./console/server-console.ts')
+  return startServerConsole({
+    ...rest,
+    config: config.console,
+    services: core.services,
+    describe: () => ({
+      url: urlOf(address),
+      workers: config.workers ?? 1,
+      storeLabel: core.storeLabel,
+      certificateEndsMs: tally.certificateEndsMs,
+    }),
+  })
+}
+
 type Running = Omit<RunningConfigOptions, 'createKeys'> & Pick<KesServer, 'stop'>
 
 function runningServer(
   { storeLabel, createKeys, services }: Core,
-  { address, port }: AddressInfo,
+  address: AddressInfo,
+  webConsole: ServerConsole | undefined,
   { stop, ...options }: Running,
 ): KesServer {
   let stopping: Promise<void> | undefined
@@ -237,8 +284,9 @@ function runningServer(
     get config() {
       return running.config
     },
-    address: { host: address, port },
-    url: `https://${formatAddress({ host: reachableHost(address), port })}`,
+    address: { host: address.address, port: address.port },
+    url: urlOf(address),
+    consoleUrl: webConsole?.url,
     storeLabel,
     log: options.errorLog,
     reload: (read) => running.reload(read),
@@ -258,6 +306,10 @@ function listen(server: Server, { address }: ServerConfig): Promise<AddressInfo>
       resolve(server.address() as AddressInfo)
     })
   })
+}
+
+function urlOf({ address, port }: AddressInfo): string {
+  return `https://${formatAddress({ host: reachableHost(address), port })}`
 }
 
 /** An address that a client on this machine can use where the server listens on every interface. */

@@ -21,6 +21,7 @@ export function banner(server: KesServer, { apiKey }: BannerOptions = {}): strin
     [],
     ['KMS', server.storeLabel],
     ...addressesOf(server).map((url, index) => [index === 0 ? 'API' : '', `· ${url}`]),
+    ...(server.consoleUrl === undefined ? [] : [['Console', `· ${server.consoleUrl}`]]),
     [],
     ...(apiKey === undefined ? [] : [['API Key', apiKey]]),
     ['Admin', config.adminIsDisabled ? '<disabled>' : config.adminIdentity],

@@ -1,6 +1,7 @@
 /** `kes policy test` and `kes policy explain`: may somebody call an API, and why. */
+
+import { type Caller, explainRequest, type Verdict } from '../http/explain-request.ts'
 import type { ClientFlags, KesCommand } from './command.ts'
-import { type Caller, explainRequest, type Verdict } from './explain-request.ts'
 import { type Io, printJson } from './io.ts'
 import { Exit } from './outcome.ts'
 import { paint } from './paint.ts'

@@ -24,6 +24,8 @@ export interface Config {
   readonly keys: readonly KeyName[]
   readonly keysOptions: KeysOptions
   readonly keystore: KeystoreConfig
+  /** Undefined: there is none. */
+  readonly console: ConsoleConfig | undefined
 }
 
 export interface TlsConfig {
@@ -80,6 +82,27 @@ export interface AuditFileConfig {
   readonly keep: number | undefined
   /** How often a head is signed while there are new events. */
   readonly headIntervalMs: number
+}
+
+export interface ConsoleConfig {
+  readonly address: Address
+  /** Scheme, host and port under which browsers reach it, if they are not the address's. */
+  readonly origin: string | undefined
+  /** Whether it serves with the server's certificate. */
+  readonly tls: boolean
+  /** Whether the page warns that nothing here is for real. */
+  readonly sandbox: boolean
+  /** The storage node that it shows. */
+  readonly node: ConsoleNodeConfig | undefined
+}
+
+export interface ConsoleNodeConfig {
+  /** `http://127.0.0.1:9000` */
+  readonly endpoint: string
+  readonly accessKey: Secret
+  readonly secretKey: Secret
+  /** PEM file of the authority of the node's certificate. */
+  readonly caPath: string | undefined
 }
 
 export interface KeysOptions {

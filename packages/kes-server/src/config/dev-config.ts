@@ -24,5 +24,6 @@ export function devConfig(adminIdentity: Identity, address: Address = DEV_ADDRES
     keys: [],
     keysOptions: { erasedNames: 'free', waitingPeriodMs: 0 },
     keystore: { type: 'memory' },
+    console: undefined,
   }
 }

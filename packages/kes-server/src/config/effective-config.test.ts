@@ -46,6 +46,8 @@ policy: {p: {allow: [/v1/status], deny: [/v1/api], identities: [${'d'.repeat(64)
 cache: {expiry: {any: 1h30m, unused: 500ms, offline: 3s}}
 log: {error: WARN+2, audit: {stdout: off, file: f, max_size: 1MiB, max_age: 2h, keep: 3, head_interval: 5s}}
 keys: {deletion: {waiting_period: 168h}, erased_names: free, predefined: [{name: one}, {name: two}]}
+console: {address: "[::1]:98", origin: "https://c.example", tls: true, sandbox: true,
+  node: {endpoint: "http://127.0.0.1:9000", access_key: secret-4, secret_key: secret-5, ca: a}}
 `
 
 function parse(text: string): Config {
@@ -91,7 +93,7 @@ describe('a config that is printed', () => {
 })
 
 /** Short forms of what is shown in a mapping. */
-const SHOWN_OTHERWISE = ['keys[].name', 'log.audit', 'keys.predefined[].name']
+const SHOWN_OTHERWISE = ['keys[].name', 'log.audit', 'console', 'keys.predefined[].name']
 
 function pathsOf(value: unknown, path: string, paths: Set<string>): void {
   if (typeof value === 'object' && value !== null && !Array.isArray(value) && !('reveal' in value)) {

@@ -1,6 +1,6 @@
 /** A checked config in the words of the config file: every default filled in, every variable replaced, no secret. */
 import { formatAddress } from './address.ts'
-import type { Config } from './config.ts'
+import type { Config, ConsoleConfig } from './config.ts'
 import { formatDuration } from './duration.ts'
 import type { KeystoreConfig, UnsealConfig } from './keystore-config.ts'
 import { formatLogLevel } from './log-level.ts'
@@ -64,6 +64,24 @@ export function effectiveConfig(config: Config): Fields {
       predefined: keys.map((name) => ({ name })),
     },
     keystore: effectiveKeystore(keystore),
+    console: effectiveConsole(config.console),
+  }
+}
+
+function effectiveConsole(settings: ConsoleConfig | undefined): Fields | 'off' {
+  if (settings === undefined) return 'off'
+  const { address, origin, tls, sandbox, node } = settings
+  return {
+    address: formatAddress(address),
+    origin,
+    tls,
+    sandbox,
+    node: node && {
+      endpoint: node.endpoint,
+      access_key: node.accessKey,
+      secret_key: node.secretKey,
+      ca: node.caPath,
+    },
   }
 }
 

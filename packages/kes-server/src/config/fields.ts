@@ -107,10 +107,17 @@ const FILE: Shape = {
   },
   keys: { deletion: { waiting_period: 'value' }, erased_names: 'value', predefined: PREDEFINED_KEYS },
   keystore: KEYSTORES,
+  console: {
+    address: 'value',
+    origin: 'value',
+    tls: 'value',
+    sandbox: 'value',
+    node: { endpoint: 'value', access_key: 'value', secret_key: 'value', ca: 'value' },
+  },
 }
 
 /** The dotted path of every field that holds a value, `keys[].name` and `policy.*.allow` among them. */
-export const FIELD_PATHS: readonly string[] = [...pathsOf(FILE, ''), 'keys[].name', 'log.audit']
+export const FIELD_PATHS: readonly string[] = [...pathsOf(FILE, ''), 'keys[].name', 'log.audit', 'console']
 
 /** Warns of every field that the server does not know, with the name that was probably meant. */
 export function reportUnknownFields(source: YamlSource, report: Report): void {

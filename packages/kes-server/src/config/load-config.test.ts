@@ -436,7 +436,7 @@ test.each([
   [
     'routes: x',
     '10:1',
-    'known here: version, address, workers, admin, tls, api, policy, cache, log, keys, keystore',
+    'known here: version, address, workers, admin, tls, api, policy, cache, log, keys, keystore, console',
   ],
   ['cache: {expiry: {ever: 5m}}', '10:18', 'known here: any, unused, offline'],
   ['cache: {any: 5m}', '10:9', "'any' belongs to cache.expiry.any"],

@@ -4,6 +4,7 @@ import { readAdmin, readPolicies, readProxy } from './access.ts'
 import { type Address, AddressError, DEFAULT_ADDRESS, parseAddress } from './address.ts'
 import { type ApiPath, isApiPath } from './api-paths.ts'
 import { type ApiConfig, type CacheConfig, type Config, DEFAULT_CACHE } from './config.ts'
+import { readConsole } from './console-config.ts'
 import { formatDuration, toMilliseconds } from './duration.ts'
 import { GONE } from './historical-spellings.ts'
 import { readKeystore } from './keystore-config.ts'
@@ -26,8 +27,22 @@ export function readConfig(file: Section): Config | undefined {
   const keystore = readKeystore(file.section('keystore'))
   const address = readAddress(file)
   const workers = file.integer('workers', 1, WORKERS_MAX)
+  const webConsole = readConsole(file)
   if (keystore === undefined) return undefined
-  return { version: 'v1', address, workers, ...admin, tls, api, policies, cache, log, ...keys, keystore }
+  return {
+    version: 'v1',
+    address,
+    workers,
+    ...admin,
+    tls,
+    api,
+    policies,
+    cache,
+    log,
+    ...keys,
+    keystore,
+    console: webConsole,
+  }
 }
 
 function checkVersion(file: Section): void {

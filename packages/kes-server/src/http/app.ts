@@ -29,6 +29,7 @@ import {
   type ListenerSettings,
   type Peer,
   peerOf,
+  type RequestHandler,
 } from '../tls/listener.ts'
 import { type Intercept, intercepted } from './interception.ts'
 import { errorReply } from './json-reply.ts'
@@ -39,10 +40,13 @@ import { APIS, type Api, type Call, type Reply, type Services, timeoutOf } from 
 
 const { METHODS } = process.getBuiltinModule('node:http')
 
-export interface AppOptions {
+export interface LoggedServices {
   readonly services: Services
   readonly auditLog: AuditLog
   readonly errorLog: ErrorLog
+}
+
+export interface AppOptions extends LoggedServices {
   readonly listener: Omit<ListenerOptions, 'onNotice'>
   readonly intercept?: Intercept | undefined
 }
@@ -54,6 +58,25 @@ export interface App {
   /** Refuses new requests and connections, waits for the requests that run, and closes what is open then. */
   readonly stop: () => Promise<void>
   /** Of an app that has served nobody. */
+  readonly close: () => void
+}
+
+export interface StagesOptions extends LoggedServices {
+  /** Makes the server whose requests are given to the handler. */
+  readonly makeServer: (handler: RequestHandler) => Server
+  /** Who has sent a request. */
+  readonly peerOf: (request: IncomingMessage | Http2Request) => Peer
+  /** @throws KesError for an API that is not to be had this way. */
+  readonly checkOffered?: (api: Api) => void
+}
+
+/** What a request passes, whichever way it came. */
+export interface Stages {
+  /** After the rules of the services were replaced. */
+  readonly reload: () => void
+  /** Refuses new requests, and waits for those that run. */
+  readonly stop: (stopAccepting: () => void) => Promise<void>
+  /** Of stages that have served nobody, or have been stopped. */
   readonly close: () => void
 }
 
@@ -101,13 +124,45 @@ export const STOP_TIMEOUT_MS = 10_000
 /** Routes by their path, for requests that fastify does not know: a wrong method, or a missing slash. */
 const API_BY_PATH = new Map(APIS.map((api) => [api.path, api]))
 
-export async function createApp({
+/** The stages behind the TLS listener. */
+export async function createApp({ listener: options, intercept, ...rest }: AppOptions): Promise<App> {
+  let made: Listener | undefined
+  const stages = await createStages({
+    ...rest,
+    peerOf: ({ socket }) => peerOf(socket),
+    makeServer(handler) {
+      made = createListener(
+        { ...options, onNotice: (message) => rest.errorLog.info(message) },
+        intercept === undefined ? handler : intercepted(handler, intercept),
+      )
+      return made.server
+    },
+  })
+  if (made === undefined) throw new Error('fastify made no server')
+  const listener: Listener = made
+  return {
+    listener,
+    reload(settings) {
+      listener.reconfigure(settings)
+      stages.reload()
+    },
+    async stop() {
+      await stages.stop(() => listener.stopAccepting())
+      listener.destroyConnections()
+      stages.close()
+    },
+    close: () => stages.close(),
+  }
+}
+
+export async function createStages({
   services,
   auditLog,
   errorLog,
-  listener: options,
-  intercept,
-}: AppOptions): Promise<App> {
+  makeServer,
+  peerOf,
+  checkOffered,
+}: StagesOptions): Promise<Stages> {
   const exchanges = new OpenExchanges<Exchange>((exchange) => {
     if (exchange.isReplied) {
       closeExchange(exchange)
@@ -128,7 +183,6 @@ export async function createApp({
   /** The requests whose reply is a log. */
   const logReaders = new Map<Exchange, Api>()
   let isRefusing = false
-  let listener: Listener | undefined
 
   const app = fastify<Server>({
     logger: false,
@@ -137,13 +191,7 @@ export async function createApp({
     routerOptions: { caseSensitive: true, ignoreTrailingSlash: false, maxParamLength: 16_384 },
     // Otherwise fastify loads its compilers for them, which takes as long as all the rest of it.
     schemaController: { compilersFactory: { buildValidator: refuseSchema, buildSerializer: refuseSchema } },
-    serverFactory(handler) {
-      listener = createListener(
-        { ...options, onNotice: (message) => errorLog.info(message) },
-        intercept === undefined ? handler : intercepted(handler, intercept),
-      )
-      return listener.server
-    },
+    serverFactory: makeServer,
     clientErrorHandler: refuseUnreadable,
     frameworkErrors(_error, request, reply) {
       const exchange = begin(request, reply)
@@ -198,7 +246,7 @@ export async function createApp({
       raw,
       headers: raw.headers,
       reply,
-      peer: peerOf(raw.socket),
+      peer: peerOf(raw),
       rawPath,
       path: decodePath(rawPath) ?? rawPath,
       isCounted: false,
@@ -227,6 +275,7 @@ export async function createApp({
     // The router has read the target by rules of its own. Where it disagrees with what the policy would see,
     // nobody gets anything.
     if (!isPathOf(api, exchange.path)) throw new NotFoundError()
+    checkOffered?.(api)
     const override = services.overrides.get(api.path)
     if (api.access === 'policy' && !override?.skipAuth) {
       if (peer.problem !== undefined) throw peer.problem
@@ -496,30 +545,22 @@ export async function createApp({
     }
   }
 
-  if (listener === undefined) throw new Error('fastify made no server')
-  const running: Listener = listener
   return {
-    listener: running,
-    reload(settings) {
-      running.reconfigure(settings)
+    reload() {
       for (const [exchange, api] of logReaders) {
         if (!isStillAllowed(exchange, api)) closeExchange(exchange)
       }
     },
-    async stop() {
+    async stop(stopAccepting) {
       isRefusing = true
       watch.close()
       auditLog.stream.close()
       errorLog.stream.close()
-      running.stopAccepting()
+      stopAccepting()
       await until(() => exchanges.count === 0, STOP_TIMEOUT_MS)
       await auditLog.released()
-      running.destroyConnections()
-      exchanges.close()
     },
-    close() {
-      exchanges.close()
-    },
+    close: () => exchanges.close(),
   }
 }
 

@@ -11,7 +11,7 @@ import type { Core } from '../core.ts'
 import { APIS, type Api, type Call, type LogName, type Reply, type Services } from '../http/routes.ts'
 import type { KeyUse } from '../keyring/last-uses.ts'
 import type { RootHolders } from '../keyring/seal-admin.ts'
-import type { LogStream } from '../log/broadcast.ts'
+import { Broadcast, type LogStream } from '../log/broadcast.ts'
 import type { ErrorLog } from '../log/error-log.ts'
 import { countsOf, type Metrics, sumOf, type Usage } from '../metrics/metrics.ts'
 import type { ServerTally } from '../metrics/server-tally.ts'
@@ -19,6 +19,7 @@ import { type Seal, wipeReadingKeys } from '../seal/seal.ts'
 import { BodySeal } from './body-seal.ts'
 import type { OutputName, PlainCall, WorkerSettings, WorkerStart } from './calls.ts'
 import type { Hub } from './hub.ts'
+import { splitLines } from './lines.ts'
 import { SharedRun } from './shared-run.ts'
 import { WorkerProcess } from './worker-process.ts'
 
@@ -50,6 +51,9 @@ export class Supervisor implements Hub {
   readonly #workers = new Set<WorkerProcess>()
   readonly #serving = new Set<WorkerProcess>()
   readonly #followers: Record<LogName, Set<WorkerProcess>> = { audit: new Set(), error: new Set() }
+  /** Those of this process, which has no clients but the console's. */
+  readonly #readers: Record<LogName, Broadcast>
+  readonly #awaited = new Set<LogName>()
   readonly #listeners: (() => void)[] = []
   readonly #unserved: Socket[] = []
   readonly #server: Server
@@ -68,6 +72,11 @@ export class Supervisor implements Hub {
 
   constructor(options: SupervisorOptions) {
     this.#options = options
+    const { metrics } = options
+    this.#readers = {
+      audit: new Broadcast(() => metrics.auditEventSent()),
+      error: new Broadcast(() => metrics.errorEventSent()),
+    }
     this.#server = createServer({ pauseOnConnect: true }, (connection) => this.#give(connection))
   }
 
@@ -269,7 +278,7 @@ export class Supervisor implements Hub {
   }
 
   #unfollow(worker: WorkerProcess, log: LogName): void {
-    if (this.#followers[log].delete(worker) && this.#followers[log].size === 0) void this.#tellWanted(log)
+    if (this.#followers[log].delete(worker) && !this.#isWanted(log)) void this.#tellWanted(log)
   }
 
   async #tellWanted(log: LogName): Promise<void> {
@@ -279,11 +288,12 @@ export class Supervisor implements Hub {
   }
 
   #isWanted(log: LogName): boolean {
-    return this.#followers[log].size > 0
+    return this.#followers[log].size > 0 || this.#awaited.has(log)
   }
 
   #deliver(log: LogName, lines: string): void {
     for (const { peer } of this.#followers[log]) peer.tell('deliver', [log, lines])
+    if (this.#readers[log].isWanted) for (const line of splitLines(lines)) this.#readers[log].send(line)
   }
 
   #appendAudit(lines: readonly string[]): Promise<void> {
@@ -324,18 +334,34 @@ export class Supervisor implements Hub {
     return this.#insist((worker) => worker.reload(settings))
   }
 
-  /** What this process itself says in a log, to whoever follows it. */
+  /** A log, to whoever follows it: what this process says in it itself, and for its own readers all of it. */
   streamOf(log: LogName): LogStream {
-    const followers = this.#followers[log]
+    const readers = this.#readers[log]
+    const isWanted = () => this.#isWanted(log)
     return {
       get isWanted() {
-        return followers.size > 0
+        return isWanted()
       },
       send: (line) => this.#deliver(log, line),
-      open: () => Promise.reject(new Error('the supervisor has no readers')),
-      add: (reader) => void reader.destroy(),
-      close() {},
+      open: () => this.#await(log),
+      add: (reader) => {
+        readers.add(reader)
+        void this.#await(log) // If the last reader has gone since this one came.
+        reader.on('close', () => this.#stopAwaiting(log))
+      },
+      close: () => readers.close(),
     }
+  }
+
+  async #await(log: LogName): Promise<void> {
+    if (this.#awaited.has(log)) return
+    this.#awaited.add(log)
+    await this.#tellWanted(log)
+  }
+
+  #stopAwaiting(log: LogName): void {
+    if (this.#readers[log].isWanted || !this.#awaited.delete(log)) return
+    if (!this.#isWanted(log)) void this.#tellWanted(log)
   }
 
   /** Accepts no connection more, lets the workers end what runs, and waits for their end. */
@@ -351,9 +377,10 @@ export class Supervisor implements Hub {
     )
   }
 
-  /** Ends all workers at once. */
+  /** Listens no more, and ends all workers at once. */
   async kill(): Promise<void> {
     this.#isStopping = true
+    this.#server.close()
     for (const worker of this.#workers) worker.kill()
     await Promise.all([...this.#workers].map(({ ended }) => ended))
   }

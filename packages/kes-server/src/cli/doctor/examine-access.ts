@@ -9,10 +9,10 @@ import {
   NotAllowedError,
   type SelfInfo,
 } from '@latchkey/kms-client'
+import { type Caller, explainRequest } from '../../http/explain-request.ts'
 import { APIS } from '../../http/routes.ts'
 import { parsePolicyName } from '../../names.ts'
 import { Policy } from '../../policy/policy.ts'
-import { type Caller, explainRequest } from '../explain-request.ts'
 import type { Client } from '../io.ts'
 import { shellWord } from '../shell-word.ts'
 import { type Findings, messageOf } from './findings.ts'

@@ -1,7 +1,7 @@
 /** Whether somebody may call an API, and what decides it, in the words of the operator's config file. */
 import { editDistance } from '../config/nearest.ts'
-import type { Api } from '../http/routes.ts'
 import type { Policy } from '../policy/policy.ts'
+import type { Api } from './routes.ts'
 
 /** Undefined policy: none. The admin needs none. */
 export interface Caller {

@@ -1,0 +1,74 @@
+/** One request to the console, and what it may be answered. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Readable } from 'node:stream'
+import { type ConsoleError, refusal } from './errors.ts'
+import type { Session } from './sessions.ts'
+
+export interface Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  /** As sent, without the query. */
+  readonly rawPath: string
+  /** Decoded. */
+  readonly path: string
+  readonly query: URLSearchParams
+  /** Of the browser. */
+  readonly ip: string
+  readonly startedMs: number
+  session: Session | undefined
+  /** Whoever has proved to be it, also without a session. */
+  identity: string | undefined
+}
+
+export type Answer = {
+  readonly status?: number
+  /** What the audit log says of it. */
+  readonly audit: string
+} & (
+  | { readonly json: object }
+  | { readonly headers: Readonly<Record<string, string>>; readonly body: Readable | undefined }
+)
+
+export function exchangeOf(request: IncomingMessage, response: ServerResponse): Exchange {
+  const target = request.url ?? ''
+  const question = target.indexOf('?')
+  const rawPath = question < 0 ? target : target.slice(0, question)
+  return {
+    request,
+    response,
+    rawPath,
+    path: decodePath(rawPath) ?? rawPath,
+    query: new URLSearchParams(question < 0 ? '' : target.slice(question + 1)),
+    ip: (request.socket.remoteAddress ?? '').replace(/^::ffff:/, ''),
+    startedMs: performance.now(),
+    session: undefined,
+    identity: undefined,
+  }
+}
+
+/** @returns undefined if an escape is malformed. */
+export function decodePath(rawPath: string): string | undefined {
+  try {
+    return decodeURIComponent(rawPath)
+  } catch {
+    return undefined
+  }
+}
+
+/** @throws ConsoleError 401 */
+export function sessionOf({ session }: Exchange): Session {
+  if (session === undefined) throw refusal('SessionRequired')
+  return session
+}
+
+export function sendJson({ request, response }: Exchange, status: number, value: object): void {
+  const body = Buffer.from(JSON.stringify(value))
+  // What is left of a body is not waited for.
+  if (!request.complete) response.setHeader('connection', 'close')
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': body.length })
+  response.end(request.method === 'HEAD' ? undefined : body)
+}
+
+export function sendError(exchange: Exchange, { status, code, message, fields }: ConsoleError): void {
+  sendJson(exchange, status, { message, code, ...fields })
+}
