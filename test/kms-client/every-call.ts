@@ -10,7 +10,7 @@ import type { Handler } from './fake-server.ts'
  */
 export type CallKind = 'read' | 'use' | 'repeatable change' | 'change' | 'stream'
 
-/** Of a stream the signal ends it; a call of the seal or for a backup has a time of its own if none is given. */
+/** Of a stream that was accepted the signal ends it; a call of the seal or for a backup has a time of its own if none is given. */
 export interface Limits {
   readonly signal: AbortSignal
   readonly timeoutMs: number
@@ -77,9 +77,9 @@ export const EVERY_CALL: Readonly<Record<CallName, ClientCall>> = {
   rotateRootKey: { kind: 'change', run: (client, { timeoutMs }) => client.rotateRootKey({}, { timeoutMs }) },
   createBackup: { kind: 'change', run: (client, { timeoutMs }) => client.createBackup({ timeoutMs }) },
   readBackup: { kind: 'read', run: (client) => first(client.readBackup(BACKUP)) },
-  watchKeys: { kind: 'stream', run: (client, { signal }) => first(client.watchKeys('k', { signal })) },
-  auditLog: { kind: 'stream', run: (client, { signal }) => first(client.auditLog({ signal })) },
-  errorLog: { kind: 'stream', run: (client, { signal }) => first(client.errorLog({ signal })) },
+  watchKeys: { kind: 'stream', run: (client, limits) => first(client.watchKeys('k', limits)) },
+  auditLog: { kind: 'stream', run: (client, limits) => first(client.auditLog(limits)) },
+  errorLog: { kind: 'stream', run: (client, limits) => first(client.errorLog(limits)) },
 }
 
 const ENTRY = {

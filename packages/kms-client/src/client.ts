@@ -67,7 +67,7 @@ import { type Endpoint, parseEndpoint } from './transport/endpoint.ts'
 import { expandEndpoints } from './transport/endpoint-list.ts'
 import { FailoverTransport } from './transport/failover-transport.ts'
 import type { HttpProtocol } from './transport/tls-connector.ts'
-import type { Transport, TransportReply, TransportRequest } from './transport/transport.ts'
+import type { Transport, TransportReply, TransportRequest, TransportStream } from './transport/transport.ts'
 
 const TIMEOUT_MS = 30_000
 const RETRIES = 2
@@ -79,8 +79,10 @@ const AMOUNTS = ['timeoutMs', 'retries', 'retryDelayMs', 'attemptTimeoutMs'] as 
 const SEAL_TIMEOUT_MS = 65_000
 const BACKUP_TIMEOUT_MS = 300_000
 const LOG_LINE_BYTES_MAX = 1024 * 1024
-/** Of a watch, which has a sign of life each 5 s. */
+/** Of a stream. A watch has a sign of life each 5 s. */
 const SILENCE_MS_MAX = 20_000
+/** A longer timer of Node's would end at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1
 
 export interface KesClientOptions {
   /**
@@ -102,7 +104,7 @@ export interface KesClientOptions {
   readonly insecureSkipVerify?: boolean | undefined
   /** Speak only this one. By default HTTP/2, or HTTP/1.1 if the server does not know it. */
   readonly protocol?: HttpProtocol | undefined
-  /** For each call, from its start to the end of its reply, repetitions included. Default: 30 s. Log streams have no limit. */
+  /** For each call, from its start to the end of its reply, repetitions included. Default: 30 s. Streams have limits of their own. */
   readonly timeoutMs?: number | undefined
   /** How often a call that failed on all servers is tried on them again, if that can do no harm. Default: 2. */
   readonly retries?: number | undefined
@@ -129,11 +131,23 @@ export interface CallOptions {
 }
 
 export interface WatchOptions extends LogOptions {
-  /** How long the server may say nothing before the connection counts as dead. Default: 20 s. */
-  readonly silenceMsMax?: number | undefined
+  /** Until the server has accepted the stream. Default: that of the client. */
+  readonly timeoutMs?: number | undefined
 }
 
-export interface LogOptions extends Pick<CallOptions, 'signal'> {
+export interface LogOptions {
+  /** Ends the stream, which then throws the signal's reason. */
+  readonly signal?: AbortSignal | undefined
+  /**
+   * Until the server has accepted the stream. Default: no limit once it is connected, because a Go KES accepts it with
+   * the first event.
+   */
+  readonly timeoutMs?: number | undefined
+  /**
+   * How long the server may give no sign of life before the connection counts as dead: it is asked for one over HTTP/2,
+   * and a watch has some of its own. A log over HTTP/1.1 has none. Default: 20 s.
+   */
+  readonly silenceMsMax?: number | undefined
   /** Called once the server has accepted the stream: what happens from now on will be reported. */
   readonly onOpen?: (() => void) | undefined
 }
@@ -614,22 +628,20 @@ export class KesClient implements AsyncDisposable {
   }
 
   async *#watch(path: string, options: WatchOptions = {}): AsyncGenerator<KeyEvent> {
-    const { signal, onOpen, silenceMsMax = SILENCE_MS_MAX } = options
+    const { signal, timeoutMs = this.#timeoutMs } = options
+    const silenceMsMax = silenceOf(options)
     const silence = new AbortController()
-    const stream = await this.#transport.stream({
-      method: 'GET',
-      path,
+    const { endpoint, chunks } = await this.#open(path, {
+      ...options,
+      timeoutMs,
       signal: AbortSignal.any([silence.signal, ...(signal === undefined ? [] : [signal])]),
-      isRepeatable: true,
     })
-    onOpen?.()
-    const { endpoint } = stream
     // It runs only while a line is waited for, not while the caller is busy with the last one.
     const listen = () =>
       setTimeout(() => silence.abort(new KesTimeoutError(endpoint, silenceMsMax)), silenceMsMax)
     let timer = listen()
     try {
-      for await (const line of readLines(stream.chunks, LOG_LINE_BYTES_MAX, { isRestALine: false })) {
+      for await (const line of readLines(chunks, LOG_LINE_BYTES_MAX, { isRestALine: false })) {
         clearTimeout(timer)
         const event = decodeKeyEvent(path, line)
         if (event !== undefined) yield event
@@ -646,15 +658,28 @@ export class KesClient implements AsyncDisposable {
     decode: (call: string, line: string) => Event,
     options: LogOptions = {},
   ): AsyncGenerator<Event> {
+    const { chunks } = await this.#open(path, options)
+    for await (const line of readLines(chunks, LOG_LINE_BYTES_MAX)) yield decode(path, line)
+  }
+
+  async #open(path: string, options: LogOptions): Promise<TransportStream> {
+    const { signal, timeoutMs, onOpen } = options
     const stream = await this.#transport.stream({
       method: 'GET',
       path,
-      signal: options.signal,
+      signal,
+      timeoutMs,
+      silenceMsMax: silenceOf(options),
       isRepeatable: true,
     })
-    options.onOpen?.()
-    for await (const line of readLines(stream.chunks, LOG_LINE_BYTES_MAX)) yield decode(path, line)
+    onOpen?.()
+    return stream
   }
+}
+
+function silenceOf({ silenceMsMax = SILENCE_MS_MAX }: LogOptions): number {
+  checkAmount('silenceMsMax', silenceMsMax)
+  return Math.min(silenceMsMax, TIMER_MAX_MS)
 }
 
 function checkAmount(name: string, value: number | undefined): void {

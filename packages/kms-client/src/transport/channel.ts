@@ -8,6 +8,11 @@ export interface HttpRequest {
   readonly path: string
   /** JSON text; `undefined` sends no body. */
   readonly body?: string | undefined
+  /**
+   * Of a reply without an end, which may say nothing for hours: how long the server may give no sign of life before its
+   * connection counts as dead. Over HTTP/1.1 there is no way to ask for one.
+   */
+  readonly silenceMsMax?: number | undefined
 }
 
 export interface HttpReply {

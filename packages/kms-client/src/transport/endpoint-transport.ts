@@ -65,7 +65,7 @@ export class EndpointTransport {
     try {
       const reply = await this.#follow(request, exchange.signal)
       exchange.stopTimer()
-      const chunks = this.#chunksOf(reply, exchange)
+      const chunks = this.#chunksOf(reply, exchange, this.#channel)
       return { endpoint: this.origin, contentType: contentTypeOf(reply), chunks }
     } catch (error) {
       this.#end(exchange)
@@ -193,11 +193,16 @@ export class EndpointTransport {
     return body
   }
 
-  async *#chunksOf(reply: HttpReply, exchange: Exchange): AsyncGenerator<Buffer> {
+  async *#chunksOf(
+    reply: HttpReply,
+    exchange: Exchange,
+    channel: HttpChannel | undefined,
+  ): AsyncGenerator<Buffer> {
     try {
       yield* readChunks(reply)
       exchange.signal.throwIfAborted() // What was broken off by its signal ends like what is whole.
     } catch (error) {
+      if (isTimeout(exchange.signal)) channel?.abandon()
       throw this.#explain(error, exchange.signal)
     } finally {
       this.#end(exchange)

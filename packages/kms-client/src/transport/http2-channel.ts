@@ -1,6 +1,7 @@
 /** One HTTP/2 connection, shared by all requests at a time. */
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
+import { KesTimeoutError } from '../errors.ts'
 import {
   abortWith,
   brokenConnection,
@@ -11,7 +12,11 @@ import {
 } from './channel.ts'
 import type { Endpoint } from './endpoint.ts'
 
+/** How many signs of life are asked for, one after the other, before their absence means something. */
+const PINGS_MAX = 4
+
 export class Http2Channel implements HttpChannel {
+  readonly #origin: string
   readonly #session: ClientHttp2Session
   #streams = 0
   /** Why the session ended; its streams often hear no more than that it did. */
@@ -19,7 +24,8 @@ export class Http2Channel implements HttpChannel {
 
   /** @param socket - on which `h2` was agreed. */
   constructor(endpoint: Endpoint, socket: TLSSocket) {
-    this.#session = connect(endpoint.origin, {
+    this.#origin = endpoint.origin
+    this.#session = connect(this.#origin, {
       createConnection: () => socket,
       settings: { enablePush: false },
     })
@@ -76,11 +82,26 @@ export class Http2Channel implements HttpChannel {
       stream.close(constants.NGHTTP2_CANCEL)
       stream.destroy() // It would wait for the body to be read.
     })
+    if (request.silenceMsMax !== undefined) this.#askForLife(stream, request.silenceMsMax)
     if (this.#streams++ === 0) this.#session.ref()
     stream.once('close', () => {
       if (--this.#streams === 0) this.#session.unref()
     })
     return stream
+  }
+
+  /**
+   * Pings are counted, not timed: a process that was busy or asleep for long must not take its own silence for that of
+   * the server.
+   */
+  #askForLife(stream: ClientHttp2Stream, silenceMsMax: number): void {
+    let unanswered = 0
+    const timer = setInterval(() => {
+      if (unanswered === PINGS_MAX) this.#session.destroy(new KesTimeoutError(this.#origin, silenceMsMax))
+      else if (this.isOpen) this.#session.ping(() => (unanswered = 0))
+      unanswered++
+    }, silenceMsMax / PINGS_MAX)
+    stream.once('close', () => clearInterval(timer))
   }
 }
 
