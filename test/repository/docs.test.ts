@@ -61,7 +61,7 @@ test('the rules look at the repository', () => {
   expect(files.length).toBeGreaterThan(200)
 })
 
-test('every relative link leads to a file, and to a heading if it names one', () => {
+test('every relative link leads to a file, and to a heading or an anchor if it names one', () => {
   const broken = documents.flatMap(({ path, text }) =>
     [...withoutCodeBlocks(text).matchAll(/\]\(([^)\s]+)\)/g)]
       .map(([, target = '']) => target)
@@ -76,7 +76,8 @@ function leadsSomewhere(from: string, target: string): boolean {
   const path = file === '' ? from : relative(ROOT, resolve(ROOT, dirname(from), file))
   if (!existsSync(join(ROOT, path))) return false
   if (heading === undefined) return true
-  return headingIds(readFileSync(join(ROOT, path), 'utf8')).includes(heading)
+  const text = readFileSync(join(ROOT, path), 'utf8')
+  return headingIds(text).includes(heading) || text.includes(`<a id="${heading}"></a>`)
 }
 
 test('every npm script that a document names exists', () => {

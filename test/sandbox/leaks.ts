@@ -11,6 +11,7 @@ export class Secrets {
   /** Bytes: searched for raw, in hex and in base64. */
   addBytes(bytes: Buffer): void {
     if (bytes.length < SECRET_LENGTH_MIN) return
+    if (bytes.every((byte) => byte === 0)) return // In base64 it looks like a name of many letters `a`.
     this.#forms.add(bytes.toString('latin1'))
     this.#forms.add(bytes.toString('hex'))
     this.#forms.add(bytes.toString('base64').replace(/=+$/, ''))
