@@ -18,7 +18,7 @@ interface Import {
 
 function sourceFiles(folder: string): string[] {
   return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
+    .filter((name) => /\.[jt]s$/.test(name) && !name.endsWith('.test.ts'))
     .map((name) => join(folder, name))
 }
 
@@ -51,12 +51,16 @@ const EVERYWHERE = ['errors.ts', 'names.ts', 'encoding']
 /** These connect the stages, and so know more than the next one. */
 const CONNECTORS = [
   'server.ts',
+  'single-process.ts',
+  'several-processes.ts',
+  'running-server.ts',
+  'rules.ts',
   'core.ts',
   'memory-server.ts',
   'open-store.ts',
   'inspect-store.ts',
   'index.ts',
-  'main.ts',
+  'main.js',
   'cli',
   'http',
   'workers',

@@ -13,7 +13,7 @@ import { requireOfServer, runKes, sleep } from './server-process.ts'
 /** How many keys a killed migration has; 100,000 with `MIGRATE_KEYS=100000`. */
 const KEYS = Number(process.env.MIGRATE_KEYS ?? 3000)
 const KILLS = Number(process.env.MIGRATE_KILLS ?? 3)
-const MAIN = resolve(import.meta.dirname, '../../packages/kes-server/src/main.ts')
+const MAIN = resolve(import.meta.dirname, '../../packages/kes-server/src/main.js')
 
 let root: string
 let folder: string

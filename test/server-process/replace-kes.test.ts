@@ -9,7 +9,7 @@ import { Installation } from './installation.ts'
 import type { ServerProcess } from './server-process.ts'
 
 const DOCUMENT = readFileSync(resolve(import.meta.dirname, '../../docs/replace-kes.md'), 'utf8')
-const MAIN = resolve(import.meta.dirname, '../../packages/kes-server/src/main.ts')
+const MAIN = resolve(import.meta.dirname, '../../packages/kes-server/src/main.js')
 const run = promisify(execFile)
 
 /** Lines of the document's blocks of shell commands, without their comments. */

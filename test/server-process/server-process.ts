@@ -11,7 +11,7 @@ import type { Credentials } from '../sandbox/certificates.ts'
 import { type Connection, openConnection, type Protocol, type Reply } from '../sandbox/connection.ts'
 import type { Installation } from './installation.ts'
 
-const MAIN = resolve(import.meta.dirname, '../../packages/kes-server/src/main.ts')
+const MAIN = resolve(import.meta.dirname, '../../packages/kes-server/src/main.js')
 const UP = '=> Server is up and running...\n'
 const UP_TIMEOUT_MS = 30_000
 

@@ -6,7 +6,7 @@ import { kesTest } from '@latchkey/kms-client/testing/vitest'
 import { describe, expect } from 'vitest'
 import { run } from '../peers/peer.ts'
 
-const MAIN = join(import.meta.dirname, '../../packages/kes-server/src/main.ts')
+const MAIN = join(import.meta.dirname, '../../packages/kes-server/src/main.js')
 const QUICK = { retries: 0, timeoutMs: 5_000 }
 
 const FAULTS: readonly FaultOptions[] = [

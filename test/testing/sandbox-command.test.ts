@@ -9,7 +9,7 @@ import { KesClient, KeyDisabledError, KeyNameReservedError } from '@latchkey/kms
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { run } from '../peers/peer.ts'
 
-const MAIN = join(import.meta.dirname, '../../packages/kes-server/src/main.ts')
+const MAIN = join(import.meta.dirname, '../../packages/kes-server/src/main.js')
 
 interface Description {
   readonly endpoint: string

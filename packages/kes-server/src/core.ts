@@ -1,15 +1,15 @@
 /** What the process that writes to the store has open: the store itself, all that rests on it, and its timers. */
-import { isDeepStrictEqual } from 'node:util'
 import { makeAuditFolder } from './audit/audit-files.ts'
 import { AuditWriter } from './audit/audit-writer.ts'
 import { lastHead, recordHead } from './audit/head.ts'
 import { BackupDesk } from './backup/backup-desk.ts'
+import { CacheExpiry } from './cache-expiry.ts'
 import type { AuditFileConfig, Config } from './config/config.ts'
 import { Reserves } from './disk/reserves.ts'
 import { DueDeletions } from './due-deletions.ts'
 import { now } from './encoding/timestamp.ts'
 import { KeyExistsError, KeyNameReservedError } from './errors.ts'
-import type { ApiOverride, Rules, Services } from './http/routes.ts'
+import type { Services } from './http/routes.ts'
 import { type Clocks, DeletionClock } from './keyring/deletion-clock.ts'
 import { KeyRing } from './keyring/key-ring.ts'
 import type { LastUses } from './keyring/last-uses.ts'
@@ -20,9 +20,10 @@ import { ServerMetrics } from './metrics/server-metrics.ts'
 import type { ServerTally } from './metrics/server-tally.ts'
 import { type OpenStore, openStore, reservePathOf } from './open-store.ts'
 import type { Origin } from './operations/policies.ts'
-import { PolicySet } from './policy/policy.ts'
+import { rulesOf } from './rules.ts'
 import { SavedUses } from './saved-uses.ts'
 import type { Seal } from './seal/seal.ts'
+import { FsStore } from './store/fs-store.ts'
 import { asStartError } from './store/open-errors.ts'
 import type { SqliteStore } from './store/sqlite-store.ts'
 import { VERSION } from './version.ts'
@@ -48,6 +49,8 @@ export interface Core {
   readonly seal: Seal
   readonly lastUses: LastUses
   readonly store: SqliteStore
+  /** Of a store that keeps its keys in the folder of the Go KES. */
+  readonly keysFolder: string | undefined
   /** As the banner names the store. */
   readonly storeLabel: string
   /** Undefined without an audit file. */
@@ -120,6 +123,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     seal: opened.seal,
     lastUses: uses.lastUses,
     store: opened.store,
+    keysFolder: opened.store instanceof FsStore ? opened.store.folder.path : undefined,
     storeLabel: opened.label,
     auditWriter,
     reload(next) {
@@ -166,21 +170,6 @@ async function openAuditWriter(
   })
 }
 
-export function rulesOf(config: Pick<Config, 'adminIdentity' | 'policies' | 'api'>, origin: Origin): Rules {
-  const { adminIdentity, policies } = config
-  return {
-    policies: new PolicySet({ admin: adminIdentity, policies }),
-    origin,
-    overrides: overridesOf(config),
-  }
-}
-
-function overridesOf({ api }: Pick<Config, 'api'>): ReadonlyMap<string, ApiOverride> {
-  return new Map(
-    [...api].map(([path, { skipAuth, timeoutMs }]) => [path, { skipAuth, timeoutMs: timeoutMs ?? 0 }]),
-  )
-}
-
 /** Makes the keys that the config names and the store has not; never one whose name an erased key has left. */
 function createPredefinedKeys(
   config: Pick<Config, 'adminIdentity' | 'keys'>,
@@ -198,35 +187,6 @@ function createPredefinedKeys(
         )
       } else if (!(error instanceof KeyExistsError)) throw error
     }
-  }
-}
-
-/** Plaintext keys leave memory as the config's cache section says. */
-export class CacheExpiry {
-  readonly #ring: KeyRing
-  #cache: Config['cache'] | undefined
-  #timers: NodeJS.Timeout[] = []
-
-  constructor(ring: KeyRing, cache: Config['cache']) {
-    this.#ring = ring
-    this.replace(cache)
-  }
-
-  /** Times that stay the same run on: reloads, however many, keep no key in memory for longer. */
-  replace(cache: Config['cache']): void {
-    if (isDeepStrictEqual(cache, this.#cache)) return
-    this.stop()
-    this.#cache = cache
-    const { anyMs, unusedMs } = cache
-    if (anyMs > 0) this.#timers.push(setInterval(() => this.#ring.forgetAll(), anyMs).unref())
-    if (unusedMs > 0) {
-      const forget = () => this.#ring.forgetUnused()
-      this.#timers.push(setInterval(forget, Math.max(1, unusedMs / 2)).unref())
-    }
-  }
-
-  stop(): void {
-    for (const timer of this.#timers.splice(0)) clearInterval(timer)
   }
 }
 

@@ -1,5 +1,6 @@
 /** A key server that speaks the MinIO KES API, with keys that can be disabled, enabled and erased at once. */
-export { runConfiguredServer, runDevServer } from './cli/run-server.ts'
+export { runDevServer } from './cli/run-dev-server.ts'
+export { runConfiguredServer } from './cli/run-server.ts'
 export type { Config } from './config/config.ts'
 export { devConfig } from './config/dev-config.ts'
 export { loadConfigFile, type ParsedConfig, parseConfig } from './config/load-config.ts'

@@ -6,7 +6,7 @@ import type { ErrorLog } from './log/error-log.ts'
 import type { ServerTally } from './metrics/server-tally.ts'
 import { CertificateWatch } from './tls/certificate-watch.ts'
 import { readClientCas, readCredentials, type TlsCredentials } from './tls/credentials.ts'
-import { assertUsable, type ListenerSettings } from './tls/listener.ts'
+import { assertUsable, type ListenerSettings } from './tls/secure-context.ts'
 
 /** The file-based part of the TLS config, or a key pair that the caller has made. */
 export type ServerConfig = Omit<Config, 'tls'> & {

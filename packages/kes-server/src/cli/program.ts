@@ -1,29 +1,11 @@
 /** The command line: all commands, and how a run of one becomes an exit code. */
 import { resolve } from 'node:path'
 import { aboutText } from './about.ts'
-import { addAuditCommands } from './audit-commands.ts'
-import { addBackupCommands } from './backup-commands.ts'
 import { KesCommand } from './command.ts'
 import { candidatesFor, installCompletion, lineToComplete } from './completion.ts'
-import { addConfigCommand } from './config-command.ts'
-import { addDoctorCommand } from './doctor-command.ts'
 import { DEFAULT_SERVER, VARIABLES } from './environment.ts'
-import { addIdentityCommands } from './identity-commands.ts'
 import type { Io } from './io.ts'
-import { addJournalCommands } from './journal-commands.ts'
-import { addKeyCommands } from './key-commands.ts'
-import { addListCommand } from './list-command.ts'
-import { addLogCommand } from './log-command.ts'
-import { addMetricCommand } from './metric-command.ts'
-import { addMigrateCommand } from './migrate-command.ts'
 import { Exit, printError } from './outcome.ts'
-import { addPolicyCommands } from './policy-commands.ts'
-import { addReceiptCommand } from './receipt-command.ts'
-import { addSandboxCommand } from './sandbox-command.ts'
-import { addSealCommands } from './seal-commands.ts'
-import { addServerCommand } from './server-command.ts'
-import { addStatusCommand } from './status-command.ts'
-import { addUpdateCommand } from './update-command.ts'
 
 const ENVIRONMENT_HELP = `
 Environment (the first variable that is set counts):
@@ -33,11 +15,35 @@ Environment (the first variable that is set counts):
                ${VARIABLES.certFile.join(', ')}
   Trusted CA   ${VARIABLES.ca.join(', ')} (PEM file or folder)`
 
+type AddCommand = (program: KesCommand, io: Io) => void
+
+/** In the order of the help. Each is loaded when it is called: to load all of them takes longer than most commands. */
+const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
+  server: async () => (await import('./server-command.ts')).addServerCommand,
+  sandbox: async () => (await import('./sandbox-command.ts')).addSandboxCommand,
+  config: async () => (await import('./config-command.ts')).addConfigCommand,
+  doctor: async () => (await import('./doctor-command.ts')).addDoctorCommand,
+  ls: async () => (await import('./list-command.ts')).addListCommand,
+  key: async () => (await import('./key-commands.ts')).addKeyCommands,
+  journal: async () => (await import('./journal-commands.ts')).addJournalCommands,
+  receipt: async () => (await import('./receipt-command.ts')).addReceiptCommand,
+  seal: async () => (await import('./seal-commands.ts')).addSealCommands,
+  audit: async () => (await import('./audit-commands.ts')).addAuditCommands,
+  backup: async () => (await import('./backup-commands.ts')).addBackupCommands,
+  policy: async () => (await import('./policy-commands.ts')).addPolicyCommands,
+  identity: async () => (await import('./identity-commands.ts')).addIdentityCommands,
+  status: async () => (await import('./status-command.ts')).addStatusCommand,
+  metric: async () => (await import('./metric-command.ts')).addMetricCommand,
+  log: async () => (await import('./log-command.ts')).addLogCommand,
+  migrate: async () => (await import('./migrate-command.ts')).addMigrateCommand,
+  update: async () => (await import('./update-command.ts')).addUpdateCommand,
+}
+
 /** @returns the exit code: 0, 1 for a failure, 2 after help. */
 export async function runCli(args: readonly string[], io: Io): Promise<number> {
   try {
-    const program = buildProgram(io)
     const line = lineToComplete(io.env)
+    const program = await buildProgram(io, line === undefined ? args[0] : undefined)
     if (line === undefined) await program.parseAsync(args, { from: 'user' })
     else
       io.stdout.write(
@@ -53,7 +59,8 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
   }
 }
 
-function buildProgram(io: Io): KesCommand {
+/** @param called - what may be a command; all are there if it is none, for the help and for a hint. */
+async function buildProgram(io: Io, called = ''): Promise<KesCommand> {
   const program = new KesCommand('kes', io)
     .description('Key server for encryption at rest that speaks the KES API')
     .usage('<command>')
@@ -72,23 +79,8 @@ function buildProgram(io: Io): KesCommand {
       throw new Exit(0)
     })
     .addHelpText('after', ENVIRONMENT_HELP)
-  addServerCommand(program, io)
-  addSandboxCommand(program, io)
-  addConfigCommand(program, io)
-  addDoctorCommand(program, io)
-  addListCommand(program, io)
-  addKeyCommands(program, io)
-  addJournalCommands(program, io)
-  addReceiptCommand(program, io)
-  addSealCommands(program, io)
-  addAuditCommands(program, io)
-  addBackupCommands(program, io)
-  addPolicyCommands(program, io)
-  addIdentityCommands(program, io)
-  addStatusCommand(program, io)
-  addMetricCommand(program, io)
-  addLogCommand(program, io)
-  addMigrateCommand(program, io)
-  addUpdateCommand(program)
+  const command = Object.hasOwn(COMMANDS, called) ? COMMANDS[called] : undefined
+  const commands = command === undefined ? Object.values(COMMANDS) : [command]
+  for (const add of await Promise.all(commands.map((load) => load()))) add(program, io)
   return program
 }

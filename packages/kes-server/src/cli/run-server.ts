@@ -1,20 +1,12 @@
 /** `kes server`: from options to a running server, and from a signal to a clean end. */
-import { generateKeyPairSync } from 'node:crypto'
-import { availableParallelism, networkInterfaces } from 'node:os'
-import { ApiKey, makeCertificate } from '@latchkey/kms-client'
-import { type Address, parseAddress } from '../config/address.ts'
-import { devConfig } from '../config/dev-config.ts'
+import { availableParallelism } from 'node:os'
+import { parseAddress } from '../config/address.ts'
 import { loadConfigFile } from '../config/load-config.ts'
 import { ConfigError, formatProblem, type Problem, placesOf } from '../config/problem.ts'
-import { parseIdentity } from '../names.ts'
 import { type KesServer, type ServerConfig, startServer } from '../server.ts'
-import type { TlsCredentials } from '../tls/credentials.ts'
 import { banner } from './banner.ts'
 import { forbidCoreDumps } from './core-dumps.ts'
 import { type LogOutput, logOutput } from './log-output.ts'
-
-const DEV_CERTIFICATE_DAYS = 90
-const DAY_MS = 86_400_000
 
 /** One Ctrl-C may reach the process twice: from the terminal, and from the npm that runs it. */
 const SAME_SIGNAL_MS = 500
@@ -54,29 +46,19 @@ export function runConfiguredServer(
     return { ...config, address, workers: workers ?? config.workers ?? availableParallelism() }
   }
   const config = load((warning) => process.stderr.write(`${formatProblem(file, warning)}\n`))
-  return run(config, describe, async (server) => {
+  return runServer(config, describe, async (server) => {
     await server.reload(() => load((warning) => server.log.warn(formatProblem(file, warning))))
     process.stdout.write(`${describe(server)}=> Reloading configuration after SIGHUP signal completed.\n`)
   })
 }
 
 /**
- * `kes server --dev`: a server in memory with a certificate and an admin API key of its own.
+ * Runs a server until a signal ends it.
  *
+ * @param reload - undefined where there is no file to read again.
  * @returns the exit code.
  */
-export async function runDevServer(addr: string | undefined): Promise<number> {
-  const apiKey = ApiKey.generate()
-  const config = devConfig(
-    parseIdentity(apiKey.identity),
-    addr === undefined ? undefined : parseAddress(addr),
-  )
-  const tls = { made: makeDevCredentials(config.address) }
-  return run({ ...config, tls }, (server) => banner(server, { apiKey: apiKey.toString() }))
-}
-
-/** @param reload - undefined where there is no file to read again. */
-async function run(
+export async function runServer(
   config: ServerConfig,
   describe: (server: KesServer) => string,
   reload?: Reload,
@@ -170,24 +152,4 @@ function untilStopped(server: KesServer, onHangUp: () => void): Promise<void> {
     // From a terminal it says that the terminal has gone; from anybody else, what it means to KES: reload.
     process.on('SIGHUP', process.stdout.isTTY ? stop : onHangUp)
   })
-}
-
-/** For the addresses that the server listens on, and for `localhost`. */
-function makeDevCredentials({ host }: Address): TlsCredentials {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const isUnspecified = host === '' || host === '0.0.0.0' || host === '::'
-  const interfaces = Object.values(networkInterfaces()).flatMap((found) => found ?? [])
-  const leaf = makeCertificate({
-    subjectCommonName: 'localhost',
-    publicKey,
-    issuer: { privateKey },
-    dnsNames: ['localhost'],
-    ipAddresses: isUnspecified ? interfaces.map(({ address }) => address) : [host],
-    extendedKeyUsage: ['serverAuth'],
-    validity: { notBefore: new Date(), notAfter: new Date(Date.now() + DEV_CERTIFICATE_DAYS * DAY_MS) },
-  })
-  return {
-    keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-    certPem: leaf.toString(),
-  }
 }

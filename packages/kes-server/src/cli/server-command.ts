@@ -72,12 +72,14 @@ function parseWorkers(command: KesCommand, text: string): number {
 async function run({ addr, config, dev = false, strict = false, workers }: ServerFlags): Promise<number> {
   if (dev && config !== undefined) throw new CliError("'--config' flag is not supported in development mode")
   if (dev && (workers ?? 1) > 1) throw new CliError("'--workers' flag is not supported in development mode")
-  // Loaded here: the other commands need neither the HTTP server nor the store.
-  const { runConfiguredServer, runDevServer } = await import('./run-server.ts')
   try {
-    return dev
-      ? await runDevServer(addr)
-      : await runConfiguredServer(config ?? '', undefined, { addr, strict, workers })
+    // Loaded here: what the command says of itself needs neither.
+    if (dev) {
+      const { runDevServer } = await import('./run-dev-server.ts')
+      return await runDevServer(addr)
+    }
+    const { runConfiguredServer } = await import('./run-server.ts')
+    return await runConfiguredServer(config ?? '', undefined, { addr, strict, workers })
   } catch (error) {
     if (error instanceof ConfigError) throw new CliError(error.message, placesOf(error))
     throw explainListening(error, '--addr')

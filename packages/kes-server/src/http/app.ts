@@ -26,14 +26,14 @@ import {
   createListener,
   type Listener,
   type ListenerOptions,
-  type ListenerSettings,
   type Peer,
   peerOf,
   type RequestHandler,
 } from '../tls/listener.ts'
+import type { ListenerSettings } from '../tls/secure-context.ts'
 import { type Intercept, intercepted } from './interception.ts'
 import { errorReply } from './json-reply.ts'
-import { OpenExchanges } from './open-exchanges.ts'
+import { OpenExchanges, STOP_TIMEOUT_MS } from './open-exchanges.ts'
 import { cleanPath, decodePath, normalizeTarget, queryOf, rawPathOf } from './path.ts'
 import { abandonBody, isTooMuchLeft, readBody } from './request-body.ts'
 import { APIS, type Api, type Call, type Reply, type Services, timeoutOf } from './routes.ts'
@@ -117,9 +117,6 @@ const UNROUTED_TIMEOUT_MS = 15_000
 
 /** A connection of HTTP/1.1 that has more requests waiting behind one of its own is not read. */
 const WAITING_REQUESTS_MAX = 16
-
-/** How long running requests get at a stop. */
-export const STOP_TIMEOUT_MS = 10_000
 
 /** Routes by their path, for requests that fastify does not know: a wrong method, or a missing slash. */
 const API_BY_PATH = new Map(APIS.map((api) => [api.path, api]))

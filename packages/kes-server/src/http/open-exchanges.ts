@@ -4,6 +4,9 @@
  */
 const SWEEP_MS = 1000
 
+/** How long running requests get at a stop. */
+export const STOP_TIMEOUT_MS = 10_000
+
 export interface Expiring {
   /** Milliseconds of `performance.now()`; Infinity for a request that may last. */
   expiresMs: number

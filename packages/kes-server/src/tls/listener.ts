@@ -4,30 +4,16 @@
  * `node:https` accepts the connections and serves HTTP/1.1; a connection that negotiated `h2` is handed to
  * `node:http2` instead. Nothing here decides what a client may do: {@link peerOf} only says who it is.
  */
-import { constants } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { performServerHandshake, type ServerHttp2Session } from 'node:http2'
 import { createServer, type Server } from 'node:https'
 import type { Socket } from 'node:net'
-import { createSecureContext, getCACertificates, type TLSSocket } from 'node:tls'
+import type { TLSSocket } from 'node:tls'
 import { CertificateRequiredError, KesError } from '../errors.ts'
 import { clientIdentity } from '../identity/identity.ts'
 import type { Identity } from '../names.ts'
-import { CredentialsError, type TlsCredentials } from './credentials.ts'
 import { Http2Request, Http2Response } from './http2-exchange.ts'
-
-/** TLS 1.3 first; of TLS 1.2 only forward secrecy with an AEAD. */
-const CIPHERS = [
-  'TLS_AES_128_GCM_SHA256',
-  'TLS_AES_256_GCM_SHA384',
-  'TLS_CHACHA20_POLY1305_SHA256',
-  'ECDHE-ECDSA-AES128-GCM-SHA256',
-  'ECDHE-RSA-AES128-GCM-SHA256',
-  'ECDHE-ECDSA-AES256-GCM-SHA384',
-  'ECDHE-RSA-AES256-GCM-SHA384',
-  'ECDHE-ECDSA-CHACHA20-POLY1305',
-  'ECDHE-RSA-CHACHA20-POLY1305',
-].join(':')
+import { type ClientCertificateMode, contextOptions, type ListenerSettings } from './secure-context.ts'
 
 const HANDSHAKE_TIMEOUT_MS = 10_000
 const HEADERS_TIMEOUT_MS = 5_000
@@ -37,27 +23,12 @@ const REQUEST_TIMEOUT_MS = 300_000
 const HTTP2_STREAMS_MAX = 250
 const SWEEP_MS = 1_000
 
-export interface ClientCertificateMode {
-  /** Close the connection of a client that shows no certificate. */
-  readonly isRequired: boolean
-  /** Close the connection of a client whose certificate does not chain to a CA, has expired or has another purpose. */
-  readonly isVerified: boolean
-  /** PEM certificates of CAs that are trusted beside the system's. Used if verified. */
-  readonly cas: readonly string[]
-}
-
 /** Who stands at the other end of a connection. */
 export interface Peer {
   readonly ip: string
   readonly identity: Identity | undefined
   /** Why there is no identity. */
   readonly problem: KesError | undefined
-}
-
-/** Who the server is, and whom it lets in. */
-export interface ListenerSettings {
-  readonly credentials: TlsCredentials
-  readonly clientCertificates: ClientCertificateMode
 }
 
 export interface ListenerOptions extends ListenerSettings {
@@ -159,34 +130,6 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
       for (const connection of connections) connection.destroy()
     },
   }
-}
-
-/**
- * Some keys and certificates are well-formed, and OpenSSL refuses them all the same: too short a key, say.
- *
- * @throws {@link CredentialsError} if no listener can be had with these.
- */
-export function assertUsable(settings: ListenerSettings): void {
-  try {
-    createSecureContext(contextOptions(settings))
-  } catch (error) {
-    throw new CredentialsError(`invalid TLS certificate: ${error instanceof Error ? error.message : error}`)
-  }
-}
-
-function contextOptions(options: ListenerSettings) {
-  const { isVerified, cas } = options.clientCertificates
-  return {
-    key: options.credentials.keyPem,
-    cert: options.credentials.certPem,
-    ca: isVerified ? [...getCACertificates('system'), ...cas] : [],
-    minVersion: 'TLSv1.2',
-    ciphers: CIPHERS,
-    honorCipherOrder: true,
-    // Who a client is, is asked once a connection, and of every connection: a resumed session would carry over who
-    // the client was when it began, and tickets cost a seventh of a handshake.
-    secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_TICKET,
-  } as const
 }
 
 /** Why this connection must end before its first request, or undefined. */

@@ -6,7 +6,7 @@ import type { KeyUse } from '../keyring/last-uses.ts'
 import type { Usage } from '../metrics/metrics.ts'
 import type { Origin } from '../operations/policies.ts'
 import type { ReadingKeys } from '../seal/seal.ts'
-import type { ListenerSettings } from '../tls/listener.ts'
+import type { ListenerSettings } from '../tls/secure-context.ts'
 
 /** A {@link Call} whose query is its text, and whose body is sealed: see {@link BodySeal}. */
 export type PlainCall = Omit<Call, 'query' | 'body'> & {

@@ -8,7 +8,7 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Core } from '../core.ts'
-import { APIS, type Api, type Call, type LogName, type Reply, type Services } from '../http/routes.ts'
+import type { Api, Call, LogName, Reply, Services } from '../http/routes.ts'
 import type { KeyUse } from '../keyring/last-uses.ts'
 import type { RootHolders } from '../keyring/seal-admin.ts'
 import { Broadcast, type LogStream } from '../log/broadcast.ts'
@@ -34,8 +34,6 @@ const STOP_GRACE_MS = 2_000
 /** Connections that wait while no worker serves. */
 const UNSERVED_MAX = 1024
 
-const API_BY_PATH = new Map(APIS.map((api) => [api.path, api]))
-
 /** Makes the first message to a worker, but for what the supervisor adds itself. */
 export type MakeStart = () => Omit<WorkerStart, 'bodyKey'>
 
@@ -60,6 +58,7 @@ export class Supervisor implements Hub {
   readonly #usage = new SharedRun(() => this.#gatherUsage())
   readonly #uses = new SharedRun(() => this.#askForUses())
   #core: Core | undefined
+  #apiByPath: ReadonlyMap<string, Api> = new Map()
   #errorLog: ErrorLog | undefined
   readonly #bodies = BodySeal.generate()
   #start: MakeStart | undefined
@@ -93,11 +92,13 @@ export class Supervisor implements Hub {
   /**
    * Lets all workers begin.
    *
+   * @param apis - what workers may ask this process to do, among them.
    * @param start - makes the first message to a worker, with keys that are wiped when it is sent.
    * @throws what keeps a worker from serving.
    */
-  async serve(core: Core, errorLog: ErrorLog, start: MakeStart): Promise<void> {
+  async serve(core: Core, apis: readonly Api[], errorLog: ErrorLog, start: MakeStart): Promise<void> {
     this.#core = core
+    this.#apiByPath = new Map(apis.map((api) => [api.path, api]))
     if (core.auditWriter !== undefined) setInterval(() => this.#watchAudit(), AUDIT_WATCH_MS).unref()
     this.#errorLog = errorLog
     this.#start = start
@@ -193,7 +194,7 @@ export class Supervisor implements Hub {
   }
 
   #changeFor(path: string, { query, body, ...call }: PlainCall): Promise<Reply> {
-    const api = API_BY_PATH.get(path)
+    const api = this.#apiByPath.get(path)
     if (api === undefined || this.#core === undefined)
       throw new Error(`no API changes the store at '${path}'`)
     return this.#change(this.#core.services, api, {

@@ -18,7 +18,7 @@ import {
 import { listenerSettingsOf } from '../../running-config.ts'
 import type { StoreHolder } from '../../store/store-lock.ts'
 import { CredentialsError } from '../../tls/credentials.ts'
-import { assertUsable } from '../../tls/listener.ts'
+import { assertUsable } from '../../tls/secure-context.ts'
 import { formatUtcTime } from '../format.ts'
 import { shellWord } from '../shell-word.ts'
 import {

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+// JavaScript, so that Node need not load what makes it out of TypeScript: all other files come out of the cache.
 import { enableCompileCache } from 'node:module'
 import { fileURLToPath } from 'node:url'
 

@@ -1,0 +1,60 @@
+/** What TLS the server speaks, as whom, and whom it lets in. Apart from the listener: the supervisor has none. */
+import { constants } from 'node:crypto'
+import { createSecureContext, getCACertificates } from 'node:tls'
+import { CredentialsError, type TlsCredentials } from './credentials.ts'
+
+/** TLS 1.3 first; of TLS 1.2 only forward secrecy with an AEAD. */
+const CIPHERS = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+].join(':')
+
+export interface ClientCertificateMode {
+  /** Close the connection of a client that shows no certificate. */
+  readonly isRequired: boolean
+  /** Close the connection of a client whose certificate does not chain to a CA, has expired or has another purpose. */
+  readonly isVerified: boolean
+  /** PEM certificates of CAs that are trusted beside the system's. Used if verified. */
+  readonly cas: readonly string[]
+}
+
+/** Who the server is, and whom it lets in. */
+export interface ListenerSettings {
+  readonly credentials: TlsCredentials
+  readonly clientCertificates: ClientCertificateMode
+}
+
+/**
+ * Some keys and certificates are well-formed, and OpenSSL refuses them all the same: too short a key, say.
+ *
+ * @throws {@link CredentialsError} if no listener can be had with these.
+ */
+export function assertUsable(settings: ListenerSettings): void {
+  try {
+    createSecureContext(contextOptions(settings))
+  } catch (error) {
+    throw new CredentialsError(`invalid TLS certificate: ${error instanceof Error ? error.message : error}`)
+  }
+}
+
+export function contextOptions(options: ListenerSettings) {
+  const { isVerified, cas } = options.clientCertificates
+  return {
+    key: options.credentials.keyPem,
+    cert: options.credentials.certPem,
+    ca: isVerified ? [...getCACertificates('system'), ...cas] : [],
+    minVersion: 'TLSv1.2',
+    ciphers: CIPHERS,
+    honorCipherOrder: true,
+    // Who a client is, is asked once a connection, and of every connection: a resumed session would carry over who
+    // the client was when it began, and tickets cost a seventh of a handshake.
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_TICKET,
+  } as const
+}
