@@ -147,7 +147,6 @@ function storeSteps(store: SqliteStore): Step[] {
   return [
     { name: `store: read one of ${KEYS} keys`, call: () => store.read(name()) },
     { name: 'store: has anybody changed it?', call: () => store.foreignChanges() },
-    { name: 'store: status, for ready', call: () => store.status() },
     { name: 'seal: MAC of a row', call: () => seal.isAuthentic(row) },
     { name: 'seal: unseal a key', call: () => seal.unsealKey(row) },
     { name: 'key ring: use of a kept key', call: () => ring.use(row.name) },

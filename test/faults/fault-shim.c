@@ -6,6 +6,7 @@
  *   FAULT_HOW     ENOSPC or EIO: the n-th fails.  short: the n-th write is cut in half, and true to its word.
  *                 full: all writes from the n-th on fail with ENOSPC.  slow: all from the n-th on take 1.5 s
  *   FAULT_COUNT   a file of 8 bytes that has the count, in the byte order of the machine
+ *   FAULT_HANG    optional: a file; while it is there, reads at a position do not return
  *   FAULT_LOG     optional: a file to which each operation is appended, `write PATH`, `sync PATH` or `rename PATH`, before
  *                 it is made
  */
@@ -25,7 +26,7 @@
 enum how { NONE, FAIL_ENOSPC, FAIL_EIO, SHORT, FULL, SLOW };
 enum verdict { PASS, FAIL, CUT };
 
-static const char *folder;
+static const char *folder, *hang;
 static long at;
 static enum how how;
 static atomic_long *count;
@@ -36,6 +37,7 @@ __attribute__((constructor)) static void begin(void) {
   const char *path = getenv("FAULT_COUNT"), *number = getenv("FAULT_AT"), *name = getenv("FAULT_HOW");
   if (folder == NULL || path == NULL || number == NULL || name == NULL) abort();
   at = strtol(number, NULL, 10);
+  hang = getenv("FAULT_HANG");
   how = !strcmp(name, "ENOSPC") ? FAIL_ENOSPC : !strcmp(name, "EIO") ? FAIL_EIO
       : !strcmp(name, "short") ? SHORT : !strcmp(name, "full") ? FULL : !strcmp(name, "slow") ? SLOW : NONE;
   int file = open(path, O_RDWR | O_CREAT, 0600);
@@ -68,13 +70,25 @@ static enum verdict judge(const char *operation, const char *path) {
   return FAIL;
 }
 
-static enum verdict judge_file(int file, const char *operation) {
-  char link[64], path[4096];
+/* False for what has no path. */
+static int find_path(int file, char *path, size_t size) {
+  char link[64];
   snprintf(link, sizeof link, "/proc/self/fd/%d", file);
-  ssize_t length = readlink(link, path, sizeof path - 1);
-  if (length < 0) return PASS;
+  ssize_t length = readlink(link, path, size - 1);
+  if (length < 0) return 0;
   path[length] = 0;
-  return judge(operation, path);
+  return 1;
+}
+
+static enum verdict judge_file(int file, const char *operation) {
+  char path[4096];
+  return find_path(file, path, sizeof path) ? judge(operation, path) : PASS;
+}
+
+static void hold_read(int file) {
+  char path[4096];
+  if (hang == NULL || !find_path(file, path, sizeof path) || strncmp(path, folder, strlen(folder)) != 0) return;
+  while (access(hang, F_OK) == 0) usleep(10000);
 }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -109,3 +123,12 @@ WRITE_MANY(pwritev64, (int file, const struct iovec *parts, int number, off64_t 
 int fsync(int file) { return judge_file(file, "sync") == FAIL ? -1 : REAL(fsync)(file); }
 int fdatasync(int file) { return judge_file(file, "sync") == FAIL ? -1 : REAL(fdatasync)(file); }
 int rename(const char *from, const char *to) { return judge("rename", to) == FAIL ? -1 : REAL(rename)(from, to); }
+
+#define READ(name, offset_type)                                              \
+  ssize_t name(int file, void *bytes, size_t length, offset_type offset) {   \
+    hold_read(file);                                                         \
+    return REAL(name)(file, bytes, length, offset);                          \
+  }
+
+READ(pread, off_t)
+READ(pread64, off64_t)

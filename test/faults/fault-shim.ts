@@ -16,6 +16,8 @@ export interface FaultPlan {
   readonly how: Fault | 'slow'
   /** A file to which each operation is appended, before it is made: `write PATH`, `sync PATH`, `rename PATH`. */
   readonly log?: string
+  /** While this file is there, reads of files below the folder do not return. */
+  readonly hang?: string
 }
 
 export class FaultShim implements Disposable {
@@ -34,7 +36,7 @@ export class FaultShim implements Disposable {
   }
 
   /** The environment of a process, and how many operations it has counted so far. */
-  plan({ folder, at, how, log }: FaultPlan): {
+  plan({ folder, at, how, log, hang }: FaultPlan): {
     readonly env: Record<string, string>
     readonly count: () => number
   } {
@@ -48,6 +50,7 @@ export class FaultShim implements Disposable {
         FAULT_HOW: how,
         FAULT_COUNT: countFile,
         ...(log !== undefined && { FAULT_LOG: log }),
+        ...(hang !== undefined && { FAULT_HANG: hang }),
       },
       count: () => Number(readFileSync(countFile).readBigInt64LE()),
     }

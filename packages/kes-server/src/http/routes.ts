@@ -158,8 +158,8 @@ export const APIS: readonly Api[] = [
   get({
     path: '/v1/ready',
     isCounted: false,
-    run({ store }) {
-      assertReady(store)
+    async run({ store }) {
+      await assertReady(store)
       return empty('readiness checked')
     },
   }),
@@ -167,7 +167,7 @@ export const APIS: readonly Api[] = [
     path: '/v1/status',
     isCounted: false,
     async run({ store, hub, version }) {
-      return json('status read', describeStatus(store, await hub.usage(), version))
+      return json('status read', await describeStatus(store, await hub.usage(), version))
     },
   }),
   get({

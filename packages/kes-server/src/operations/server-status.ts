@@ -9,16 +9,28 @@ export interface Version {
   readonly commit: string
 }
 
+/** Of the 100 ms in which `/v1/ready` answers. */
+const READY_MS = 75
+
 /**
- * @throws {@link StoreUnreachableError} (504) if the store is gone.
+ * @throws {@link StoreUnreachableError} (504) if the store is gone, or its disk does not answer in time.
  * @throws {@link StoreUnavailableError} (502) if it can't be read.
  */
-export function assertReady(store: Pick<KeyStore, 'status'>): void {
+export async function assertReady(store: Pick<KeyStore, 'status'>): Promise<void> {
+  const timer = Promise.withResolvers<never>()
+  const giveUp = () => {
+    const detail = `the disk of the store has not answered within ${READY_MS} ms`
+    timer.reject(new StoreUnreachableError({ detail }))
+  }
+  // Should this process itself have been held up, the answer may be there, and is read before the immediate runs.
+  const timeout = setTimeout(() => setImmediate(giveUp), READY_MS)
   try {
-    store.status()
+    await Promise.race([store.status(), timer.promise])
   } catch (cause) {
     if (cause instanceof StoreUnreachableError) throw cause
     throw new StoreUnavailableError({ cause })
+  } finally {
+    clearTimeout(timeout)
   }
 }
 
@@ -27,7 +39,7 @@ const GO_OS: Readonly<Record<string, string>> = { win32: 'windows' }
 const GO_ARCH: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '386' }
 
 /** `keystore_latency` is in milliseconds and at least 1. */
-export function describeStatus(store: Pick<KeyStore, 'status'>, usage: Usage, { version }: Version) {
+export async function describeStatus(store: Pick<KeyStore, 'status'>, usage: Usage, { version }: Version) {
   const stackBytes = usage.kernel?.stackBytes
   return {
     version,
@@ -38,15 +50,15 @@ export function describeStatus(store: Pick<KeyStore, 'status'>, usage: Usage, { 
     num_cpu_used: availableParallelism(),
     mem_heap_used: usage.heapBytes,
     ...(stackBytes === undefined ? {} : { mem_stack_used: stackBytes }),
-    ...storeStatus(store),
+    ...(await storeStatus(store)),
   }
 }
 
 /** KES's clients reject `keystore_unreachable` without `keystore_unavailable`, so both are sent. */
-function storeStatus(store: Pick<KeyStore, 'status'>) {
+async function storeStatus(store: Pick<KeyStore, 'status'>) {
   const started = performance.now()
   try {
-    store.status()
+    await assertReady(store)
   } catch {
     return { keystore_unavailable: true, keystore_unreachable: true }
   }

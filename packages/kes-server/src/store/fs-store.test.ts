@@ -303,15 +303,15 @@ describe('the folder', () => {
     expect(store.names('', undefined, 10)).toEqual([])
   })
 
-  test('is asked for by status, and not taken for another one in its place', () => {
-    store.status()
+  test('is asked for by status, and not taken for another one in its place', async () => {
+    await store.status()
     renameSync(folder, `${folder}.away`)
-    expect(() => store.status()).toThrow(StoreUnreachableError)
+    await expect(store.status()).rejects.toThrow(StoreUnreachableError)
     mkdirSync(folder)
-    expect(() => store.status()).toThrow(StoreUnreachableError)
+    await expect(store.status()).rejects.toThrow(StoreUnreachableError)
     rmSync(folder, { recursive: true })
     renameSync(`${folder}.away`, folder)
-    store.status()
+    await store.status()
   })
 
   test('belongs to one process', () => {

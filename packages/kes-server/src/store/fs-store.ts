@@ -158,9 +158,9 @@ export class FsStore extends SqliteStore {
     if (row === undefined || Buffer.compare(row.keyId, keyId) !== 0) this.folder.unplace(name)
   }
 
-  override status(): void {
-    super.status()
-    this.folder.assertReachable()
+  override async status(): Promise<void> {
+    await super.status()
+    await this.folder.assertReachable()
   }
 }
 

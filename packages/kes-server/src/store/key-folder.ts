@@ -26,6 +26,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import {
   KesError,
@@ -205,8 +206,8 @@ export class KeyFolder {
   }
 
   /** @throws {@link StoreUnreachableError} (504) if the folder is no longer the one that was opened. */
-  assertReachable(): void {
-    const found = statSync(this.path, { throwIfNoEntry: false })
+  async assertReachable(): Promise<void> {
+    const found = await stat(this.path).catch(() => undefined)
     if (found?.isDirectory() && found.ino === this.#opened.ino && found.dev === this.#opened.dev) return
     const what = found === undefined ? 'gone' : 'another folder than the one that was opened'
     throw new StoreUnreachableError({ detail: `'${this.path}' is ${what}` })

@@ -185,9 +185,11 @@ export interface KeyStore extends JournalStore, BackupLog {
   foreignChanges(): number
 
   /**
+   * The one call that asks the disk beside the event loop, so one that hangs does not hold it up.
+   *
    * @throws {@link StoreUnreachableError} (504) if the store is no longer where it was opened.
    * @throws {@link StoreUnavailableError} (502) if it is there and can't be read.
    */
-  status(): void
+  status(): Promise<void>
   close(): void
 }

@@ -1,6 +1,5 @@
 /** The default store: one SQLite file beside one lock, for one server; or the same tables in memory. */
 import assert from 'node:assert/strict'
-import { statSync } from 'node:fs'
 import type Database from 'better-sqlite3'
 import {
   KeyExistsError,
@@ -10,7 +9,6 @@ import {
   type StoreAction,
   StoreError,
   StoreUnavailableError,
-  StoreUnreachableError,
 } from '../errors.ts'
 import type { KeyName } from '../names.ts'
 import { ColumnError, Columns } from './columns.ts'
@@ -72,6 +70,7 @@ import type { Statements } from './statements.ts'
 import { createPrivateFile, permissionWarnings, resolveStorePath } from './store-file.ts'
 import { StoreFiles } from './store-files.ts'
 import { StoreLock } from './store-lock.ts'
+import { StoreProbe } from './store-probe.ts'
 
 const BUSY_TIMEOUT_MS = 1000
 const ERASE_TIMEOUT_MS = 5000
@@ -106,7 +105,7 @@ export class SqliteStore implements KeyStore, SealChanges {
   readonly warnings: readonly string[]
   readonly #db: Database.Database
   readonly #lock: StoreLock | undefined
-  readonly #inode: number | undefined
+  readonly #probe: StoreProbe | undefined
   readonly #statements: Statements
   readonly #files: StoreFiles | undefined
   readonly #erasures: Erasures
@@ -121,7 +120,7 @@ export class SqliteStore implements KeyStore, SealChanges {
     this.#isWriter = !connection.db.readonly
     this.path = path
     this.#lock = lock
-    this.#inode = lock && statSync(path).ino
+    this.#probe = lock && new StoreProbe(path)
     this.#db = connection.db
     this.#statements = connection.statements
     this.#files = files
@@ -541,17 +540,8 @@ export class SqliteStore implements KeyStore, SealChanges {
     return this.#erasures.finish(NO_NAME, this.#eraseTimeoutMs)
   }
 
-  status(): void {
-    try {
-      if (this.#inode !== undefined && statSync(this.path).ino !== this.#inode) {
-        throw new StoreUnreachableError({
-          detail: `'${this.path}' is another file than the one that was opened`,
-        })
-      }
-    } catch (error) {
-      if (error instanceof StoreUnreachableError) throw error
-      throw new StoreUnreachableError({ detail: `'${this.path}' is gone`, cause: error })
-    }
+  async status(): Promise<void> {
+    await this.#probe?.look()
     try {
       this.#statements.probe.get()
     } catch (cause) {
@@ -566,6 +556,7 @@ export class SqliteStore implements KeyStore, SealChanges {
     } finally {
       this.#lock?.release()
       this.#files?.close()
+      this.#probe?.close()
     }
   }
 

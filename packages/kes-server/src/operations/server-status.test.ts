@@ -1,0 +1,34 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { StoreUnavailableError, StoreUnreachableError } from '../errors.ts'
+import { assertReady } from './server-status.ts'
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate'] })
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+test('a store whose disk does not answer is unreachable within 100 ms', async () => {
+  const ready = assertReady({ status: () => new Promise(() => undefined) })
+  const refused = expect(ready).rejects.toThrow(StoreUnreachableError)
+  await vi.advanceTimersByTimeAsync(100)
+  await refused
+})
+
+test('what is answered in time counts, also if this process was held up meanwhile', async () => {
+  const answer = Promise.withResolvers<void>()
+  const ready = assertReady({ status: () => answer.promise })
+  vi.advanceTimersToNextTimer() // The timer is due; what came in meanwhile is read next.
+  answer.resolve()
+  await expect(ready).resolves.toBeUndefined()
+  expect(vi.getTimerCount()).toBe(1)
+})
+
+test.each([
+  [new StoreUnreachableError(), StoreUnreachableError],
+  [new StoreUnavailableError(), StoreUnavailableError],
+  [new TypeError('the connection is not open'), StoreUnavailableError],
+])('a store that answers %o is not ready', async (error, expected) => {
+  await expect(assertReady({ status: () => Promise.reject(error) })).rejects.toThrow(expected)
+})
