@@ -7,15 +7,19 @@ import { type Kms, KmsError } from '@latchkey/kms-client/kms'
 import type { ReadGuards } from '../s3/read-guards.ts'
 
 const RETRY_MS = 1000
+/** A policy without the watch is no failure: most have none, and a change of it comes seldom. */
+const REFUSED_RETRY_MS = 60_000
+
+type WatchedKms = Pick<Kms, 'watchLocks' | 'generateKey'>
 
 export class KeyWatch implements AsyncDisposable {
-  readonly #kms: Kms
+  readonly #kms: WatchedKms
   readonly #reads: ReadGuards
   readonly #stop = new AbortController()
   readonly #running: Promise<unknown>
   #isListening = false
 
-  constructor(kms: Kms, reads: ReadGuards) {
+  constructor(kms: WatchedKms, reads: ReadGuards) {
     this.#kms = kms
     this.#reads = reads
     this.#running = Promise.all([this.#listen(), this.#ask()])
@@ -29,6 +33,7 @@ export class KeyWatch implements AsyncDisposable {
   async #listen(): Promise<void> {
     const { signal } = this.#stop
     while (!signal.aborted) {
+      let retryMs = RETRY_MS
       try {
         const onOpen = () => {
           this.#isListening = true
@@ -36,15 +41,16 @@ export class KeyWatch implements AsyncDisposable {
         for await (const key of this.#kms.watchLocks({ signal, onOpen })) this.#reads.lock(key)
       } catch (error) {
         if (!signal.aborted && !(error instanceof KmsError)) throw error
+        if (error instanceof KmsError && error.reason === 'not-allowed') retryMs = REFUSED_RETRY_MS
       }
       this.#isListening = false
-      await this.#pause()
+      await this.#pause(retryMs)
     }
   }
 
   async #ask(): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      await this.#pause()
+      await this.#pause(RETRY_MS)
       if (this.#isListening) continue
       await Promise.all(this.#reads.keysInUse().map((key) => this.#askAbout(key)))
     }
@@ -62,9 +68,9 @@ export class KeyWatch implements AsyncDisposable {
     }
   }
 
-  async #pause(): Promise<void> {
+  async #pause(ms: number): Promise<void> {
     const { signal } = this.#stop
-    await delay(RETRY_MS, undefined, { signal, ref: false }).catch(() => {}) // Ends early at a stop.
+    await delay(ms, undefined, { signal, ref: false }).catch(() => {}) // Ends early at a stop.
   }
 }
 
