@@ -13,6 +13,7 @@ export default defineConfig({
       unitTests('kes-server'),
       unitTests('storage-node'),
       unitTests('console', 'server'),
+      unitTests('play'),
       { test: { name: 'repository', include: ['test/repository/**/*.test.ts', 'bench/**/*.test.ts'] } },
       {
         test: {

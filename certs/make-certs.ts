@@ -30,18 +30,21 @@ const CA_NAME = 'Latchkey development CA'
 const PRIVATE_MODE = 0o600
 const PUBLIC_MODE = 0o644
 
-const SERVER: Leaf = {
-  name: 'server',
-  makeKey: makeP256Key,
-  options: {
-    subjectCommonName: 'localhost',
-    dnsNames: ['localhost'],
-    ipAddresses: ['127.0.0.1', '::1'],
-    extendedKeyUsage: ['serverAuth'],
-  },
-  isRightFor: (certificate) =>
-    certificate.checkHost('localhost') !== undefined &&
-    ['127.0.0.1', '::1'].every((address) => certificate.checkIP(address) !== undefined),
+function serverLeaf(addresses: readonly string[]): Leaf {
+  const ipAddresses = [...new Set(['127.0.0.1', '::1', ...addresses])]
+  return {
+    name: 'server',
+    makeKey: makeP256Key,
+    options: {
+      subjectCommonName: 'localhost',
+      dnsNames: ['localhost'],
+      ipAddresses,
+      extendedKeyUsage: ['serverAuth'],
+    },
+    isRightFor: (certificate) =>
+      certificate.checkHost('localhost') !== undefined &&
+      ipAddresses.every((address) => certificate.checkIP(address) !== undefined),
+  }
 }
 
 const CLIENT: Leaf = {
@@ -77,19 +80,25 @@ interface Authority {
   readonly privateKey: KeyObject | undefined
 }
 
+export interface MakeOptions {
+  /** Make everything anew, the CA and all keys included. */
+  readonly force?: boolean
+  /** IP addresses that the server is reached at, beside the loopback's. */
+  readonly addresses?: readonly string[]
+}
+
 /**
  * @param folder - made if absent.
- * @param options - `force` makes everything anew, the CA and all keys included.
  * @throws Error with one clear sentence if a file is of another origin or can't be read; it stays as it is.
  */
 export async function makeCertificates(
   folder: string,
-  options: { readonly force?: boolean } = {},
+  { force = false, addresses = [] }: MakeOptions = {},
 ): Promise<DevelopmentCertificates> {
-  const files = new Folder(resolve(folder), options.force ?? false)
+  const files = new Folder(resolve(folder), force)
   await mkdir(files.path, { recursive: true })
   const authority = await provideAuthority(files)
-  await provideLeaf(files, authority, SERVER)
+  await provideLeaf(files, authority, serverLeaf(addresses))
   const client = await provideLeaf(files, authority, CLIENT)
   return {
     caCertificate: files.pathOf('ca.crt'),

@@ -73,6 +73,19 @@ test('the certificates are of the CA, for their uses and names', async () => {
   expect(ApiKey.fromPrivateKey(key).identity).toBe(clientIdentity)
 })
 
+test('a server that is reached at another address gets a certificate for it, once, with its own key', async () => {
+  await makeCertificates(folder)
+  const before = await certificate('server.crt')
+  const { written } = await makeCertificates(folder, { addresses: ['192.0.2.7'] })
+  expect(written).toEqual(['server.crt'])
+  const after = await certificate('server.crt')
+  expect(after.checkIP('192.0.2.7')).toBe('192.0.2.7')
+  expect(after.checkHost('localhost')).toBe('localhost')
+  expect(after.publicKey.equals(before.publicKey)).toBe(true)
+  expect((await makeCertificates(folder, { addresses: ['192.0.2.7'] })).written).toEqual([])
+  expect((await makeCertificates(folder)).written).toEqual([])
+})
+
 test('openssl finds the chain strictly valid', async ({ skip }) => {
   const hasOpenssl = await run('openssl', ['version']).then(
     () => true,

@@ -14,6 +14,7 @@ const VERSION_ARGUMENTS = {
   cc: ['--version'],
   rclone: ['version'],
   s3cmd: ['--version'],
+  aws: ['--version'],
 } as const
 
 export type Peer = keyof typeof VERSION_ARGUMENTS

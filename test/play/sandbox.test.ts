@@ -1,111 +1,355 @@
-/** `npm start` as a newcomer has it: an empty folder, the printed commands, a restart. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+/** `npm start`: what it prints works as printed, what it keeps is kept, and nothing of it stays behind. */
+import { execFile } from 'node:child_process'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { KesClient, KeyDisabledError, NotAllowedError } from '@latchkey/kms-client'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { peerTest } from '../peers/peer.ts'
+import { type Announcement, isRunning, ROOT, StartProcess } from './start-process.ts'
 
-const ROOT = resolve(import.meta.dirname, '../..')
 const run = promisify(execFile)
 
+/** Where sandboxes of a test are. */
 let folder: string
-const running: ChildProcess[] = []
 
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'latchkey-start-'))
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'latchkey-play-'))
 })
+afterEach(() => rm(folder, { recursive: true, force: true }))
 
-afterAll(async () => {
-  for (const child of running) child.kill('SIGKILL')
-  await rm(folder, { recursive: true, force: true })
-})
+const start = (name = 'sandbox', ...args: string[]) =>
+  StartProcess.spawn(['--persist', join(folder, name), ...args])
 
-async function start(...options: string[]): Promise<{ child: ChildProcess; text: string }> {
-  const child = spawn(process.execPath, ['scripts/start.ts', '--data', join(folder, 'data'), ...options], {
-    cwd: ROOT,
-    stdio: ['ignore', 'pipe', 'pipe'],
+async function clientOf(announced: Announcement, apiKeyFile = announced.api_key_file): Promise<KesClient> {
+  return new KesClient({
+    endpoint: announced.key_server,
+    apiKey: (await readFile(apiKeyFile, 'utf8')).trim(),
+    caPath: announced.ca_file,
   })
-  running.push(child)
-  let text = ''
-  child.stderr.on('data', (chunk) => {
-    text += chunk
-  })
-  await new Promise<void>((done) => {
-    child.once('exit', () => done())
-    child.stdout.on('data', (chunk) => {
-      text += chunk
-      if (text.includes('Ctrl-C stops the server')) done()
-    })
-  })
-  return { child, text }
 }
 
-async function stop(child: ChildProcess): Promise<number | null> {
-  const ended = new Promise<number | null>((done) => child.once('exit', done))
-  child.kill('SIGINT')
-  return await ended
-}
-
-/** Runs the shell lines that were printed, with the commands of this checkout in place of `npx kes`. */
-async function typed(text: string, commands: readonly string[]) {
-  const exports = text.split('\n').filter((line) => /^ {4}export /.test(line))
-  const script = [...exports, ...commands].join('\n').replaceAll('npx kes', 'kes')
-  const PATH = `${join(ROOT, 'node_modules/.bin')}:${process.env.PATH}`
+/** Runs lines of a shell, with the commands of this checkout in place of those that npx looks up. */
+async function typed(lines: readonly string[], path = process.env.PATH) {
+  const PATH = `${join(ROOT, 'node_modules/.bin')}:${path}`
+  const script = ['set -e', ...lines].join('\n').replaceAll(/\bnpx (?=kes|latchkey-node)/g, '')
   return await run('sh', ['-c', script], { cwd: ROOT, env: { PATH, HOME: folder } }).catch((error) => error)
 }
 
-test('every line that is printed works as printed, the key is shown once, and a restart finds everything', async () => {
-  const first = await start()
-  const printed = first.text.split('\n').filter((line) => line.startsWith('    npx kes '))
-  expect(printed).toHaveLength(4)
-  expect(first.text).toMatch(/KES_API_KEY=kes:v1:/)
-  const [create = '', dek = '', disable = '', enable = ''] = printed
+/** The lines that a person is told to type, without remarks. */
+function commandsIn(text: string): string[] {
+  const [, printed = ''] = text.split('In another terminal, in this folder:')
+  return [...printed.matchAll(/^ {4}([^#\s].*?)(?: +#.*)?$/gm)].map(([, command = '']) => command)
+}
 
-  expect(await typed(first.text, [create, dek])).toMatchObject({
-    stdout: expect.stringContaining('"plaintext"'),
-  })
-  expect(await typed(first.text, [disable, dek])).toMatchObject({
-    code: 1,
-    stderr: expect.stringContaining('is disabled'),
-  })
-  expect(await stop(first.child)).toBe(0)
+describe('on a terminal', () => {
+  const KINDS = [
+    { with: 'the AWS CLI', peer: 'aws', put: 'aws s3 cp README.md' },
+    { with: 'curl, where there is no AWS CLI', peer: 'curl', put: '-T README.md' },
+  ] as const
 
-  const second = await start()
-  expect(second.text).not.toMatch(/kes:v1:/)
-  expect(await typed(second.text, [dek])).toMatchObject({
-    code: 1,
-    stderr: expect.stringContaining('is disabled'),
-  })
-  expect(await typed(second.text, [enable, dek])).toMatchObject({
-    stdout: expect.stringContaining('"plaintext"'),
-  })
+  for (const kind of KINDS) {
+    peerTest(kind.peer, `every line that is printed works as printed, with ${kind.with}`, async () => {
+      const bin = join(folder, 'bin')
+      await linkProgram(bin, 'curl')
+      await using sandbox = StartProcess.spawnOnTerminal(
+        ['--persist', join(folder, 'my sandbox')],
+        kind.peer === 'curl' ? { wholePath: bin } : {},
+      )
+      const text = await sandbox.welcomed()
+      const commands = commandsIn(text)
+      expect(commands).toHaveLength(11)
+      const [environment = '', create = '', make = '', encrypt = '', put = '', putMine = '', ...rest] =
+        commands
+      const [disable = '', getMine = '', getOther = '', enable = '', getAgain = ''] = rest
+      expect(put).toContain(kind.put)
 
-  const third = await start()
-  expect(third.text).toContain(`pid ${second.child.pid}`)
-  expect(third.child.exitCode ?? (await new Promise((done) => third.child.once('exit', done)))).toBe(1)
-  expect(await readFile(join(folder, 'data/kes.yml'), 'utf8')).toContain(
-    new URL(endpointOf(second.text)).host,
-  )
-  expect(await stop(second.child)).toBe(0)
-}, 60_000)
-
-test('what must be secret is for its owner alone', async () => {
-  for (const name of ['admin.api-key', 'root.key', 'kes.db', 'kes.yml']) {
-    expect([name, (await stat(join(folder, 'data', name))).mode & 0o077]).toEqual([name, 0])
+      const readme = await readFile(join(ROOT, 'README.md'), 'utf8')
+      await expect(typed([environment, create, make, encrypt, put, putMine, getMine])).resolves.toMatchObject(
+        {
+          stdout: expect.stringContaining(readme),
+        },
+      )
+      const refused = await typed([environment, disable, getMine])
+      expect(refused.code).toBeGreaterThan(0)
+      expect(refused.stdout).not.toContain('Latchkey')
+      expect(refused.stderr).toMatch(/kms:NotAuthorized|403/)
+      await expect(typed([environment, getOther])).resolves.toMatchObject({ stdout: readme })
+      await expect(typed([environment, enable, getAgain])).resolves.toMatchObject({ stdout: readme })
+    })
   }
-  expect((await stat(join(folder, 'data'))).mode & 0o077).toBe(0)
+
+  test('it says what it is not for, and shows the secrets once; the next start finds everything', async () => {
+    const first = StartProcess.spawnOnTerminal(['--persist', join(folder, 'sandbox')])
+    const text = await first.welcomed()
+    expect(text).toContain('Never put anything into it that you can not lose or reveal: no real names')
+    const [apiKey = ''] = /kes:v1:\S+/.exec(text) ?? []
+    expect(await readFile(join(folder, 'sandbox/root.api-key'), 'utf8')).toBe(`${apiKey}\n`)
+    expect(text).toContain(`shown this once; kept in ${join(folder, 'sandbox/root.api-key')}`)
+    await typed([`. ${folder}/sandbox/env`, 'kes key create kept', 'kes key disable kept'])
+    first.type('\u0003')
+    expect(await first.ended).toBe(0)
+
+    await using second = StartProcess.spawnOnTerminal(['--persist', join(folder, 'sandbox')])
+    expect(await second.welcomed()).not.toMatch(/kes:v1:|shown this once/)
+    const found = await typed([`. ${folder}/sandbox/env`, 'kes key info kept'])
+    expect(found.stdout).toContain('disabled')
+  })
+
+  test("mc's own command is printed where mc is MinIO's, and not where it is Midnight Commander", async () => {
+    for (const [version, isMinio] of [
+      ['mc version RELEASE.2025-08-13T08-35-41Z (commit-id=0)', true],
+      ['GNU Midnight Commander 4.8.29', false],
+    ] as const) {
+      const bin = join(folder, isMinio ? 'minio' : 'midnight')
+      await mkdir(bin)
+      await writeFile(join(bin, 'mc'), `#!/bin/sh\necho '${version}'\n`)
+      await chmod(join(bin, 'mc'), 0o755)
+      await using sandbox = StartProcess.spawnOnTerminal(['--persist', join(folder, 'sandbox')], {
+        path: bin,
+      })
+      const mc = `mc --config-dir ${folder}/sandbox/mc encrypt set sse-s3 sandbox/demo`
+      expect(commandsIn(await sandbox.welcomed()).includes(mc)).toBe(isMinio)
+    }
+  })
+
+  test('--reset asks, and a no leaves everything', async () => {
+    const first = await start().announced()
+    const identity = first.root_identity
+    process.kill(first.pid, 'SIGTERM')
+    await vi.waitUntil(() => !isRunning(first.pid), { timeout: 20_000 })
+
+    const asked = StartProcess.spawnOnTerminal(['--persist', join(folder, 'sandbox'), '--reset'])
+    await asked.prints(`Remove ${join(folder, 'sandbox')}, with all its keys and objects? [y/N]`)
+    asked.type('\n')
+    expect(await asked.ended).toBe(1)
+    await using second = start()
+    expect((await second.announced()).root_identity).toBe(identity)
+  })
 })
 
-test('a port that is taken is said plainly', async () => {
-  const first = await start()
-  const { child, text } = await start('--data', join(folder, 'other'))
-  expect(text).toMatch(/Port 7373 is taken, so this server listens on \d+\./)
-  expect(endpointOf(text)).not.toBe(endpointOf(first.text))
-  await stop(child)
-  await stop(first.child)
-}, 60_000)
-
-function endpointOf(text: string): string {
-  return /Endpoint +(\S+)/.exec(text)?.[1] ?? ''
+/** A folder for a `PATH` on which there is nothing else. */
+async function linkProgram(bin: string, name: string): Promise<void> {
+  await mkdir(bin)
+  const { stdout } = await run('sh', ['-c', `command -v ${name}`])
+  await symlink(stdout.trim(), join(bin, name))
 }
+
+test('without a terminal it prints one line of JSON without a secret, and what is secret is for its owner', async () => {
+  await using sandbox = start()
+  const announced = await sandbox.announced()
+  const path = join(folder, 'sandbox')
+  expect(announced).toMatchObject({
+    key_server: expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/),
+    s3: expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/),
+    folder: path,
+    pid: sandbox.pid,
+  })
+  const names = await readdir(path, { recursive: true })
+  expect(names).toEqual(expect.arrayContaining(['root.key', 'root.cert', 'root.api-key', 'kes.yml', 'env']))
+  for (const name of [
+    'root.api-key',
+    'root.key',
+    'node.api-key',
+    's3.secret-key',
+    'seal.key',
+    'env',
+    'curl',
+  ]) {
+    expect([name, (await stat(join(path, name))).mode & 0o077]).toEqual([name, 0])
+    const lines = (await readFile(join(path, name), 'utf8')).split('\n').filter((line) => line.length > 20)
+    for (const line of lines) expect(sandbox.stdout).not.toContain(line)
+  }
+  expect((await stat(path)).mode & 0o077).toBe(0)
+  expect(sandbox.stderr).toBe('')
+})
+
+test('root may do everything; the node may create keys, generate and decrypt, and no more', async () => {
+  await using sandbox = start()
+  const announced = await sandbox.announced()
+  await using root = await clientOf(announced)
+  await using node = await clientOf(announced, join(folder, 'sandbox/node.api-key'))
+  expect(await root.describeSelf()).toMatchObject({ isAdmin: true, identity: announced.root_identity })
+  await root.createKey('mine')
+  const { ciphertext, plaintext } = await node.generateKey('mine')
+  expect(Buffer.compare(await node.decrypt('mine', ciphertext), plaintext)).toBe(0)
+  await node.createKey('its')
+  for (const refused of [
+    node.disableKey('mine'),
+    node.enableKey('mine'),
+    node.deleteKey('mine'),
+    node.encrypt('mine', Buffer.from('text')),
+    node.describeKey('mine'),
+    node.status(),
+  ]) {
+    await expect(refused).rejects.toThrow(NotAllowedError)
+  }
+  await root.disableKey('mine')
+  await expect(node.generateKey('mine')).rejects.toThrow(KeyDisabledError)
+})
+
+test('a folder has one sandbox at a time', async () => {
+  await using first = start()
+  await first.announced()
+  await using second = start()
+  expect(await second.ended).toBe(1)
+  expect(second.stderr).toBe(
+    `Error: a sandbox is running on ${join(folder, 'sandbox')}: stop it first, or choose another folder with --persist\n`,
+  )
+  await using reset = start('sandbox', '--reset', '--yes')
+  expect(await reset.ended).toBe(1)
+  expect(reset.stderr).toMatch(/a sandbox is running/)
+})
+
+test('--reset begins anew, and without a terminal takes --yes', async () => {
+  const first = start()
+  const before = await first.announced()
+  await using beforeClient = await clientOf(before)
+  await beforeClient.createKey('old')
+  expect(await first.stop()).toBe(0)
+
+  const unsure = start('sandbox', '--reset')
+  expect(await unsure.ended).toBe(1)
+  expect(unsure.stderr).toBe('Error: --reset without a terminal takes --yes as well\n')
+
+  await using second = start('sandbox', '--reset', '--yes')
+  const after = await second.announced()
+  expect(after.root_identity).not.toBe(before.root_identity)
+  await using client = await clientOf(after)
+  expect(await Array.fromAsync(client.listKeys())).toEqual([after.default_key])
+})
+
+test('a folder that is no sandbox is neither used nor removed', async () => {
+  const path = join(folder, 'thesis')
+  await mkdir(path)
+  await writeFile(join(path, 'chapter-1.txt'), 'It was')
+  for (const args of [[], ['--reset', '--yes']]) {
+    const refused = start('thesis', ...args)
+    expect(await refused.ended).toBe(1)
+    expect(refused.stderr).toBe(
+      `Error: ${path} holds something else than a sandbox: choose an empty folder with --persist\n`,
+    )
+  }
+  expect(await readdir(path)).toEqual(['chapter-1.txt'])
+})
+
+test('ports that are taken are said plainly, and others are found; one that was asked for must be free', async () => {
+  await using first = start('first')
+  const { key_server: keyServer, s3 } = await first.announced()
+  await using second = StartProcess.spawnOnTerminal(['--persist', join(folder, 'second')])
+  const text = await second.welcomed()
+  // Others may have these ports on this machine: the first sandbox has them, or another program.
+  expect(text).toMatch(/Port 7373 is taken, so the key server listens on \d+\./)
+  expect(text).toMatch(/Port 9000 is taken, so S3 listens on \d+\./)
+  expect(text).not.toContain(keyServer)
+  expect(text).not.toContain(s3)
+
+  const busy = createServer().listen(0, '127.0.0.1')
+  await vi.waitUntil(() => busy.listening)
+  const address = busy.address()
+  const port = typeof address === 'object' ? address?.port : undefined
+  const refused = start('third', '--node-port', String(port))
+  expect(await refused.ended).toBe(1)
+  expect(refused.stderr).toBe(`Error: port ${port} is taken: choose another one with --node-port\n`)
+  busy.close()
+})
+
+test('an address that other machines reach is refused, and nothing is made', async () => {
+  const addresses = ['0.0.0.0', '::', '192.0.2.1', '2001:db8::1']
+  const refusals = addresses.map(async (address) => {
+    const refused = start('sandbox', '--address', address)
+    expect(await refused.ended).toBe(1)
+    expect(refused.stderr).toBe(
+      `Error: ${address} can be reached from other machines, and a sandbox protects nothing: add --i-know-this-is-public if that is what you want\n`,
+    )
+  })
+  await Promise.all(refusals)
+  expect(await readdir(folder)).toEqual([])
+})
+
+test('two that start at the same moment find ports of their own', async () => {
+  await using first = start('first')
+  await using second = start('second')
+  const [one, other] = await Promise.all([first.announced(), second.announced()])
+  expect(new Set([one.key_server, one.s3, other.key_server, other.s3]).size).toBe(4)
+})
+
+test.each([
+  [['--port', '70000'], "'--port 70000' is not a port"],
+  [['--address', 'localhost'], "'--address localhost' is no IP address"],
+  [['--data', 'x'], "Unknown option '--data'"],
+])('%j is refused in one line', async (args, message) => {
+  const refused = start('sandbox', ...args)
+  expect(await refused.ended).toBe(1)
+  expect(refused.stderr).toContain(`Error: ${message}`)
+})
+
+test('a signal ends all of it, with exit code 0', async () => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    const sandbox = start()
+    const { pids } = await sandbox.announced()
+    sandbox.kill(signal)
+    expect(await sandbox.ended).toBe(0)
+    expect(Object.values(pids).filter(isRunning)).toEqual([])
+  }
+})
+
+test('a signal during the start ends it as well', async () => {
+  const sandbox = start()
+  await vi.waitUntil(() => stat(join(folder, 'sandbox/kes.yml')).then(Boolean, () => false), {
+    timeout: 20_000,
+  })
+  sandbox.kill('SIGTERM')
+  expect(await sandbox.ended).toBe(0)
+  expect(sandbox.stdout).toBe('')
+  await using again = start()
+  await again.announced()
+})
+
+test('when its process is killed, the programs end with it, and the next start finds everything', async () => {
+  const sandbox = start()
+  const { pids, root_identity: identity } = await sandbox.announced()
+  sandbox.kill('SIGKILL')
+  expect(await sandbox.ended).toBe('SIGKILL')
+  await vi.waitUntil(() => !Object.values(pids).some(isRunning), { timeout: 20_000 })
+  await using again = start()
+  expect((await again.announced()).root_identity).toBe(identity)
+})
+
+test.each([
+  ['key_server', 'the key server'],
+  ['node', 'the storage node'],
+] as const)('when %s dies, it is said, and all ends with its exit code', async (program, name) => {
+  const sandbox = start()
+  const { pids } = await sandbox.announced()
+  process.kill(pids[program], 'SIGKILL')
+  expect(await sandbox.ended).toBe(128 + 9)
+  expect(sandbox.stderr).toContain(`Error: ${name} was ended by SIGKILL\n`)
+  expect(Object.values(pids).filter(isRunning)).toEqual([])
+})
+
+test('a program that does not start says why, in its own words', async () => {
+  const first = start()
+  await first.announced()
+  await first.stop()
+  await writeFile(join(folder, 'sandbox/keys.db'), 'no database')
+  const broken = start()
+  expect(await broken.ended).toBe(1)
+  expect(broken.stderr).toContain('Error: the key server has ended with exit code 1\n  Error: ')
+})
+
+test("while the node's own key is locked, the sandbox waits, and says how to enable it", async () => {
+  const first = start()
+  const before = await first.announced()
+  await using beforeClient = await clientOf(before)
+  await beforeClient.disableKey(before.default_key)
+  await first.stop()
+
+  await using second = start()
+  await second.prints(`its own key, ${before.default_key}, is locked`)
+  expect(second.stdout).toBe('')
+  await typed([`. ${folder}/sandbox/env`, `kes key enable ${before.default_key}`])
+  await second.announced()
+})

@@ -8,6 +8,7 @@ const SERVER = 'packages/kes-server/src'
 const CLIENT = 'packages/kms-client/src'
 const NODE = 'packages/storage-node/src'
 const CONSOLE = 'packages/console/server'
+const PLAY = 'packages/play/src'
 
 interface Import {
   /** Path from the root of the repository. */
@@ -38,6 +39,7 @@ const server = sourceFiles(SERVER).flatMap(importsOf)
 const client = sourceFiles(CLIENT).flatMap(importsOf)
 const node = sourceFiles(NODE).flatMap(importsOf)
 const webConsole = sourceFiles(CONSOLE).flatMap(importsOf)
+const play = sourceFiles(PLAY).flatMap(importsOf)
 
 /** The folder below `src`, or the file itself where it stands in `src`. */
 function stageOf(path: string): string {
@@ -207,6 +209,11 @@ test('of the other packages, the storage node uses the public part of the client
   expect(shown(wrong)).toEqual([])
 })
 
+test('the sandbox embeds no program: of the other packages it imports the client alone', () => {
+  const wrong = play.filter(({ to }) => to.startsWith('@latchkey/') && to !== '@latchkey/kms-client')
+  expect(shown(wrong)).toEqual([])
+})
+
 /** What each part of the node below the S3 side may import of the others. */
 const NODE_PARTS: Readonly<Record<string, readonly string[]>> = {
   dare: ['memory'],
@@ -240,7 +247,7 @@ test("'node:http' is taken with process.getBuiltinModule, and its types are impo
 })
 
 test('no file reaches into another package by path', () => {
-  const wrong = [...server, ...client, ...node].filter(
+  const wrong = [...server, ...client, ...node, ...play].filter(
     ({ from, to }) => to.startsWith('packages/') && !to.startsWith(from.split('/').slice(0, 3).join('/')),
   )
   expect(shown(wrong)).toEqual([])

@@ -1,0 +1,171 @@
+/** `npm start`: the sandbox, from options to a clean end. */
+import { existsSync } from 'node:fs'
+import { BlockList, isIP, isIPv6 } from 'node:net'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline/promises'
+import { parseArgs } from 'node:util'
+import { ProgramEndedError } from './sandbox/child-program.ts'
+import { ROOT } from './sandbox/programs.ts'
+import { findS3Clients, type S3Clients } from './sandbox/s3-clients.ts'
+import { type Sandbox, startSandbox, USUAL_PORTS } from './sandbox/sandbox.ts'
+import { folderState } from './sandbox/sandbox-folder.ts'
+import { describe, lockedKeyNotice, welcome } from './welcome.ts'
+
+const HELP = `npm start -- [options]
+
+Starts a sandbox on this machine: a key server, and a storage node that speaks S3 and encrypts under its keys.
+It ends with Ctrl-C; the next start finds everything as it was. Without a terminal it prints one line of JSON.
+
+Options:
+  --persist DIR    Keep the sandbox in this folder          (default: data/sandbox)
+  --reset          Begin anew: removes all keys and objects of the sandbox, after a question
+  --yes            Don't ask
+  --port N         Port of the key server; must be free     (default: ${USUAL_PORTS.keyServer}, or the next that is free)
+  --node-port N    Port of S3; must be free                 (default: ${USUAL_PORTS.node}, or the next that is free)
+  --address IP     Listen on this address                   (default: 127.0.0.1)
+  --i-know-this-is-public
+                   Let --address be one that other machines reach
+  --help           Print this help
+
+The key server alone, without a sandbox: npx kes server --help
+`
+
+const LOOPBACK = new BlockList()
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4')
+LOOPBACK.addAddress('::1', 'ipv6')
+
+/** One Ctrl-C may reach the process twice: from the terminal, and from the npm that runs it. */
+const SAME_SIGNAL_MS = 500
+
+interface Options {
+  readonly folder: string
+  readonly isReset: boolean
+  readonly isSure: boolean
+  readonly host: string
+  readonly ports: { readonly keyServer?: number; readonly node?: number }
+  /** Names of the options that have chosen them. */
+  readonly chosenPorts: readonly string[]
+}
+
+function parseOptions(): Options | undefined {
+  const { values } = parseArgs({
+    options: {
+      persist: { type: 'string' },
+      reset: { type: 'boolean' },
+      yes: { type: 'boolean' },
+      port: { type: 'string' },
+      'node-port': { type: 'string' },
+      address: { type: 'string' },
+      'i-know-this-is-public': { type: 'boolean' },
+      help: { type: 'boolean' },
+    },
+  })
+  if (values.help) return undefined
+  const host = values.address ?? '127.0.0.1'
+  if (isIP(host) === 0) throw new Error(`'--address ${host}' is no IP address`)
+  const isLoopback = LOOPBACK.check(host, isIPv6(host) ? 'ipv6' : 'ipv4')
+  if (!isLoopback && !values['i-know-this-is-public']) {
+    throw new Error(
+      `${host} can be reached from other machines, and a sandbox protects nothing: add --i-know-this-is-public if that is what you want`,
+    )
+  }
+  const keyServer = parsePort('port', values.port)
+  const node = parsePort('node-port', values['node-port'])
+  return {
+    folder: resolve(values.persist ?? join(ROOT, 'data', 'sandbox')),
+    isReset: values.reset ?? false,
+    isSure: values.yes ?? false,
+    host,
+    ports: { ...(keyServer && { keyServer }), ...(node && { node }) },
+    chosenPorts: ['port', 'node-port'].filter((name) => name in values),
+  }
+}
+
+function parsePort(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const port = Number(text)
+  if (Number.isInteger(port) && port > 0 && port < 65_536) return port
+  throw new Error(`'--${option} ${text}' is not a port`)
+}
+
+async function confirmReset({ folder, isSure }: Options): Promise<boolean> {
+  if (isSure || folderState(folder) !== 'sandbox') return true
+  if (!process.stdin.isTTY) throw new Error('--reset without a terminal takes --yes as well')
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    const answer = await terminal.question(`Remove ${folder}, with all its keys and objects? [y/N] `)
+    return /^y(es)?$/i.test(answer.trim())
+  } finally {
+    terminal.close()
+  }
+}
+
+/** Aborts at the first signal; a later one ends this process, and the programs with it. */
+function stopSignal(): AbortSignal {
+  const stop = new AbortController()
+  let firstSignalMs: number | undefined
+  const onSignal = () => {
+    if (firstSignalMs === undefined) {
+      firstSignalMs = performance.now()
+      stop.abort()
+    } else if (performance.now() - firstSignalMs > SAME_SIGNAL_MS) {
+      process.exit(1)
+    }
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, onSignal)
+  return stop.signal
+}
+
+async function main(): Promise<number> {
+  const options = parseOptions()
+  if (options === undefined) {
+    process.stdout.write(HELP)
+    return 0
+  }
+  if (options.isReset && !(await confirmReset(options))) {
+    process.stderr.write('Nothing was removed.\n')
+    return 1
+  }
+  const signal = stopSignal()
+  const isTerminal = process.stdout.isTTY === true
+  const clients = isTerminal ? findS3Clients() : undefined
+  await using sandbox = await startSandbox({
+    ...options,
+    certificates: join(ROOT, 'certs'),
+    onLockedKey: (key, environmentFile) => process.stderr.write(lockedKeyNotice(key, environmentFile)),
+    signal,
+  })
+  print(sandbox, options, await clients)
+  const stopped = new Promise<void>((done) => signal.addEventListener('abort', () => done(), { once: true }))
+  await Promise.race([stopped, sandbox.failure])
+  if (isTerminal) process.stdout.write('\n=> Stopping the sandbox ...\n')
+  return 0
+}
+
+function print(sandbox: Sandbox, { chosenPorts }: Options, clients: S3Clients | undefined): void {
+  const readyMs = performance.now()
+  if (clients === undefined) {
+    process.stdout.write(describe(sandbox, readyMs))
+    return
+  }
+  const earlierConfig = join(ROOT, 'data', 'kes.yml')
+  process.stdout.write(
+    welcome(sandbox, {
+      clients,
+      readyMs,
+      chosenPorts,
+      earlierConfig: existsSync(earlierConfig) ? earlierConfig : undefined,
+    }),
+  )
+}
+
+/** @returns the exit code. */
+function report(error: unknown): number {
+  if (error instanceof Error && error.name === 'AbortError') return 0 // Stopped before it was up.
+  process.stderr.write(`Error: ${error instanceof Error ? error.message : String(error)}\n`)
+  if (!(error instanceof ProgramEndedError)) return 1
+  for (const line of error.lastLines) process.stderr.write(`  ${line}\n`)
+  return error.exitCode
+}
+
+process.exitCode = await main().catch(report)
