@@ -48,6 +48,7 @@ export const EVERY_ERROR: Readonly<Record<ClassName, readonly errors.KesError[]>
   AuditUnavailableError: [new errors.AuditUnavailableError()],
   BackupNotFoundError: [new errors.BackupNotFoundError()],
   BackupConflictError: [new errors.BackupConflictError('<problem>')],
+  BackupNoSpaceError: [new errors.BackupNoSpaceError()],
   ShuttingDownError: [new errors.ShuttingDownError()],
   InternalError: [new errors.InternalError()],
 }

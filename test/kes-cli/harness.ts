@@ -194,6 +194,10 @@ export class FakeKes implements Client {
     yield Buffer.from('content')
   }
 
+  async dropBackup(id: string) {
+    this.calls.push(`drop backup ${id}`)
+  }
+
   async describeSeal(): ReturnType<Client['describeSeal']> {
     const facts = { createdAt: CREATED_AT, isOwn: false } as const
     return {

@@ -76,6 +76,7 @@ export const EVERY_CALL: Readonly<Record<CallName, ClientCall>> = {
   },
   rotateRootKey: { kind: 'change', run: (client, { timeoutMs }) => client.rotateRootKey({}, { timeoutMs }) },
   createBackup: { kind: 'change', run: (client, { timeoutMs }) => client.createBackup({ timeoutMs }) },
+  dropBackup: { kind: 'repeatable change', run: (client) => client.dropBackup('01') },
   readBackup: { kind: 'read', run: (client) => first(client.readBackup(BACKUP)) },
   watchKeys: { kind: 'stream', run: (client, limits) => first(client.watchKeys('k', limits)) },
   auditLog: { kind: 'stream', run: (client, limits) => first(client.auditLog(limits)) },

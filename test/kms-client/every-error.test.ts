@@ -18,6 +18,7 @@ const GENERIC = [
   'SealConflictError',
   'BackupNotFoundError',
   'BackupConflictError',
+  'BackupNoSpaceError',
   'NotInConsoleError',
 ]
 const RENAMED: Readonly<Record<string, string>> = { StoreError: 'StoreUnavailableError' }

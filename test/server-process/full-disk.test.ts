@@ -1,31 +1,20 @@
 /** A disk that fills up under a running server: what is there goes on, what can't be written is refused. */
-import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmdirSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { existsSync, statSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { SmallDisk } from '../sandbox/small-disk.ts'
 import { readAuditLines, verifyAudit } from './audit-log-files.ts'
 import { Installation } from './installation.ts'
 
 /** With room for the reserve, and as much beside it. */
 const DISK_BYTES = 32 * 2 ** 20
 
-let disk: string
-let reason: string | undefined
+let disk: SmallDisk
 
 beforeAll(() => {
-  disk = mkdtempSync(join(tmpdir(), 'latchkey-disk-'))
-  const options = `size=${DISK_BYTES},mode=700`
-  const { status, error, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', disk], {
-    encoding: 'utf8',
-  })
-  if (status !== 0) reason = `no small disk can be mounted here: ${error?.message ?? stderr.trim()}`
+  disk = new SmallDisk(DISK_BYTES)
 })
 
-afterAll(() => {
-  if (reason === undefined) spawnSync('umount', [disk])
-  rmdirSync(disk)
-})
+afterAll(() => disk[Symbol.dispose]())
 
 /** A new server makes its reserve while it serves already. */
 async function untilReserved({ storeFile }: Installation): Promise<void> {
@@ -33,18 +22,10 @@ async function untilReserved({ storeFile }: Installation): Promise<void> {
   await expect.poll(size, { timeout: 10_000 }).toBe(8 * 2 ** 20)
 }
 
-/** Takes all space but `leftBytes`. @returns gives it back. */
-function fill(folder: string, leftBytes: number): () => void {
-  const { bavail, bsize } = statfsSync(folder)
-  const path = join(folder, 'filler')
-  writeFileSync(path, Buffer.alloc(Math.max(0, bavail * bsize - leftBytes)))
-  return () => rmSync(path)
-}
-
 /** With no space at all, and with just enough for a part of what a create writes. */
 test.for([0, 4_096, 12_288])('a disk with %i bytes left loses nothing', async (leftBytes, { skip }) => {
-  if (reason !== undefined) skip(reason)
-  using installation = await Installation.make({ under: disk, keys: ['my-key', 'unread', 'gone'] })
+  if (disk.problem !== undefined) skip(disk.problem)
+  using installation = await Installation.make({ under: disk.folder, keys: ['my-key', 'unread', 'gone'] })
   const acknowledged = ['my-key', 'unread']
   {
     await using server = await installation.start()
@@ -54,7 +35,7 @@ test.for([0, 4_096, 12_288])('a disk with %i bytes left loses nothing', async (l
     }
     const { ciphertext } = JSON.parse((await ask('PUT', 'generate/my-key')).text)
     await untilReserved(installation)
-    const free = fill(installation.folder, leftBytes)
+    const free = disk.fill(leftBytes)
     let refused = 0
     for (let count = 0; count < 200 && refused < 20; count += 1) {
       const name = `key-${leftBytes}-${count}`
@@ -103,9 +84,9 @@ const TITLE =
   'with %i workers and no room for the audit file, keys are locked and erased, and not used until there is'
 
 test.for([1, 2])(TITLE, async (workers, { skip }) => {
-  if (reason !== undefined) skip(reason)
+  if (disk.problem !== undefined) skip(disk.problem)
   using installation = await Installation.make({
-    under: disk,
+    under: disk.folder,
     workers,
     keys: ['my-key', 'gone', 'other'],
     audit: { stdout: 'off' },
@@ -117,7 +98,7 @@ test.for([1, 2])(TITLE, async (workers, { skip }) => {
     if (status !== 503) answered.set(path, (answered.get(path) ?? 0) + 1)
     return { status, text: rawBody.toString() }
   }
-  const free = fill(installation.folder, 0)
+  const free = disk.fill(0)
   // What is under way when the disk is full gets the reserve; then nothing is used any more.
   let uses = 0
   while (uses < 1000 && (await ask('PUT', '/v1/key/generate/my-key')).status === 200) uses += 1

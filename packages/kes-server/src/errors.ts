@@ -389,6 +389,16 @@ export class BackupConflictError extends KesError {
   readonly code = 'BackupConflict'
 }
 
+/** Room is left on the disk of the store, but not for a backup: changes of keys and the audit file need it. */
+export class BackupNoSpaceError extends KesError {
+  override readonly name = 'BackupNoSpaceError'
+  readonly status = 507
+  readonly code = 'BackupNoSpace'
+  constructor(options?: ErrorOptions) {
+    super('too little space on the disk of the store', options)
+  }
+}
+
 // --- The server itself ---------------------------------------------------------------------------------------
 
 /** The event of the request can't be written to the audit file, so the request is not served. */

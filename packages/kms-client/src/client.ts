@@ -78,6 +78,7 @@ const AMOUNTS = ['timeoutMs', 'retries', 'retryDelayMs', 'attemptTimeoutMs'] as 
 /** Stretching passphrases takes seconds at the highest cost that is allowed. */
 const SEAL_TIMEOUT_MS = 65_000
 const BACKUP_TIMEOUT_MS = 300_000
+const DROP_TIMEOUT_MS = 5_000
 const LOG_LINE_BYTES_MAX = 1024 * 1024
 /** Of a stream. A watch has a sign of life each 5 s. */
 const SILENCE_MS_MAX = 20_000
@@ -539,19 +540,30 @@ export class KesClient implements AsyncDisposable {
 
   /**
    * The content of a backup in pieces: rows whose keys are sealed, not encrypted besides. To be read at once: a server
-   * drops what nobody reads for a minute, and when all of it was read.
+   * drops what nobody reads for a minute, and when it was read, or the loop is left.
    */
   async *readBackup({ id, bytes }: BackupInfo, options?: CallOptions): AsyncGenerator<Uint8Array> {
     const path = `/v1/backup/read/${id}`
-    for (let offset = 0; offset < bytes; ) {
-      const request = { method: 'GET', path: `${path}?offset=${offset}`, isRepeatable: true } as const
-      const { body } = await this.#send(request, options)
-      if (body.length === 0)
-        throw new KesProtocolError(`the server's reply to ${path} ends before the backup does`)
-      yield body
-      offset += body.length
+    let offset = 0
+    try {
+      while (offset < bytes) {
+        const request = { method: 'GET', path: `${path}?offset=${offset}`, isRepeatable: true } as const
+        const { body } = await this.#send(request, options)
+        if (body.length === 0)
+          throw new KesProtocolError(`the server's reply to ${path} ends before the backup does`)
+        yield body
+        offset += body.length
+      }
+    } finally {
+      // What has gone wrong is what counts then: the server drops it by itself, later.
+      if (offset < bytes) await Promise.allSettled([this.dropBackup(id, { timeoutMs: DROP_TIMEOUT_MS })])
     }
-    await this.#send({ method: 'PUT', path: `/v1/backup/drop/${id}` }, options)
+    await this.dropBackup(id, options)
+  }
+
+  /** Gives the server's disk its space back before a backup was read to its end. */
+  async dropBackup(id: string, options?: CallOptions): Promise<void> {
+    await this.#send({ method: 'PUT', path: `/v1/backup/drop/${id}`, isRepeatable: true }, options)
   }
 
   // --- Logs --------------------------------------------------------------------------------------------------

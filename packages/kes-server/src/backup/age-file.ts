@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto'
 import { closeSync, createReadStream, fsyncSync, linkSync, openSync, rmSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Decrypter, Encrypter } from 'age-encryption'
+import { isDiskFull } from '../disk/disk-full.ts'
 
 /** Who may read a file. */
 export type AgeKey = { readonly passphrase: string } | { readonly recipients: readonly string[] }
@@ -36,7 +37,7 @@ export function encrypterFor(key: AgeKey): Encrypter {
 /**
  * Writes all of the text, or nothing: the file has its name only once it is whole and on the disk.
  *
- * @throws {@link AgeError} if there is a file of this name, or what the disk answers.
+ * @throws {@link AgeError} if there is a file of this name or no space for it, or what the disk answers.
  */
 export async function writeAgeFile(
   path: string,
@@ -55,8 +56,12 @@ export async function writeAgeFile(
     }
     linkSync(temporary, path)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    throw new AgeError(`the file '${path}' exists already`, { cause: error })
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST') throw new AgeError(`the file '${path}' exists already`, { cause: error })
+    if (!isDiskFull(error)) throw error
+    throw new AgeError(`the file '${path}' can not be written: there is no space left on its disk`, {
+      cause: error,
+    })
   } finally {
     rmSync(temporary, { force: true })
   }

@@ -6,9 +6,12 @@
  * in the backup, as the last one.
  */
 import { randomBytes } from 'node:crypto'
+import { statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { freeBytesOf, isDiskFull } from '../disk/disk-full.ts'
 import { now } from '../encoding/timestamp.ts'
-import { BackupConflictError, BackupNotFoundError, StoreError } from '../errors.ts'
+import { BackupConflictError, BackupNoSpaceError, BackupNotFoundError, StoreError } from '../errors.ts'
 import type { Detail } from '../journal/entry.ts'
 import { hashOf } from '../journal/entry.ts'
 import { type Actor, type Journal, NO_KEY } from '../journal/journal.ts'
@@ -26,6 +29,8 @@ const BACKUPS_MAX = 2
 const CHUNK_LENGTH = 2 ** 18
 /** Reading rows holds up other requests for so long at most. */
 const TURN_MS = 4
+/** Not for backups: a server whose disk is full can neither make keys nor write its audit file. */
+const SPARE_BYTES = 16 * 2 ** 20
 
 export interface MadeBackup {
   readonly header: BackupHeader
@@ -57,6 +62,7 @@ export class BackupDesk {
    * A backup as of now. It is there when the promise is fulfilled, and is dropped a minute after the last read.
    *
    * @throws {@link BackupConflictError} (409) for a store that has none, or if there are two already.
+   * @throws {@link BackupNoSpaceError} (507) before the disk is full.
    * @throws StoreError (502) if the store or its disk fails.
    */
   async make(by: Actor): Promise<MadeBackup> {
@@ -117,6 +123,15 @@ export class BackupDesk {
     if (this.#making + this.#waiting.size >= BACKUPS_MAX) {
       throw new BackupConflictError(`${BACKUPS_MAX} backups are being made already`)
     }
+    this.#assertSpace(statSync(this.#store.path).size) // It will be larger than that.
+  }
+
+  #assertSpace(bytes: number): void {
+    const freeBytes = freeBytesOf(dirname(this.#store.path))
+    if (freeBytes - bytes >= SPARE_BYTES) return
+    throw new BackupNoSpaceError({
+      detail: `${mebibytes(freeBytes)} MiB are free, and ${mebibytes(SPARE_BYTES)} MiB are kept free`,
+    })
   }
 
   #openSpool(id: string): Spool {
@@ -168,9 +183,11 @@ export class BackupDesk {
   }
 
   #append(spool: Spool, text: string): void {
+    this.#assertSpace(text.length)
     try {
       spool.write(text)
     } catch (cause) {
+      if (isDiskFull(cause)) throw new BackupNoSpaceError({ cause })
       throw new StoreError('make backup', { detail: 'it can not be written to the disk of the store', cause })
     }
   }
@@ -179,4 +196,8 @@ export class BackupDesk {
     const timer = setTimeout(() => this.drop(id), IDLE_MS).unref()
     this.#waiting.set(id, { spool, timer })
   }
+}
+
+function mebibytes(bytes: number): number {
+  return Math.floor(bytes / 2 ** 20)
 }

@@ -62,7 +62,12 @@ function makeOnline(io: Io, flags: CreateFlags, write: Write): Promise<BackupInf
   return withServers(io, flags, (servers) =>
     servers.call(call, async (client, options) => {
       const made = await client.createBackup(options)
-      await write(made, client.readBackup(made, options))
+      try {
+        await write(made, client.readBackup(made, options))
+      } catch (error) {
+        await Promise.allSettled([client.dropBackup(made.id)]) // It would go by itself, a minute later.
+        throw error
+      }
       return made
     }),
   )

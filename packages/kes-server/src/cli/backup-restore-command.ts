@@ -41,7 +41,7 @@ with --revive, disabled. Keys that were made after the backup are lost, and thei
     if (file === undefined) throw command.usageError('no backup file specified')
     if (flags.config === undefined) throw command.usageError('no config file specified')
     const { restore } = await import('../backup/restore.ts')
-    const { explainLocked, readSqliteConfig } = await import('./offline-store.ts')
+    const { explainLocked, explainStoreError, readSqliteConfig } = await import('./offline-store.ts')
     const { parseKeyName } = await import('../names.ts')
     const { path, erasedNames } = await readSqliteConfig(flags.config)
     const secret = await storeSecret(io, flags, command)
@@ -68,7 +68,7 @@ with --revive, disabled. Keys that were made after the backup are lost, and thei
       await printReport(io, path, report, flags)
     } catch (error) {
       clear()
-      throw explainSecret(explainLocked(error))
+      throw explainStoreError(explainSecret(explainLocked(error)), 'failed to restore the backup')
     }
   })
 }

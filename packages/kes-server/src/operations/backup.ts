@@ -14,7 +14,7 @@ export interface BackupDocument {
   readonly bytes: number
 }
 
-/** @throws NotAllowedError (403), as all below; BackupConflictError (409), StoreError (502) */
+/** @throws NotAllowedError (403), as all below; BackupConflictError (409), BackupNoSpaceError (507), StoreError (502) */
 export async function createBackup(desk: BackupDesk, caller: Caller): Promise<BackupDocument> {
   assertAdmin(caller, 'a backup')
   const { header, bytes } = await desk.make(caller)

@@ -30,6 +30,19 @@ export function asOpenError(path: string, error: unknown): unknown {
   return new StoreOpenError(path, `the store '${path}' can not be opened: ${reason(error)}`, { cause: error })
 }
 
+/** Of a file that is being made. @returns `error` itself if it is not SQLite's. */
+export function asWriteError(path: string, error: unknown): unknown {
+  if (!(error instanceof Database.SqliteError)) return error
+  return new StoreOpenError(path, `the store '${path}' can not be written: ${reason(error)}`, {
+    cause: error,
+  })
+}
+
+/** Whether a row is at fault, and not the file that it was written to. */
+export function isOfRow(error: unknown): boolean {
+  return !(error instanceof Database.SqliteError) || /^SQLITE_(?:CONSTRAINT|MISMATCH|TOOBIG)/.test(error.code)
+}
+
 /** As the key API reports a failure at run time. @returns `error` itself if it is not SQLite's. */
 export function asStoreError(action: StoreAction, error: unknown): unknown {
   if (error instanceof KesError || !(error instanceof Database.SqliteError)) return error

@@ -4,7 +4,7 @@
  */
 import Database from 'better-sqlite3'
 import { migrateTo, SCHEMA_VERSION } from './migrate.ts'
-import { asOpenError } from './sqlite-errors.ts'
+import { asWriteError, isOfRow } from './sqlite-errors.ts'
 import { createPrivateFile } from './store-file.ts'
 import { removeStoreFiles } from './store-place.ts'
 import { columnsOf, type StoredRow, type TableContent } from './store-snapshot.ts'
@@ -17,6 +17,7 @@ export class LoadError extends Error {
 }
 
 export class StoreLoader {
+  readonly #path: string
   readonly #db: Database.Database
   readonly #inserts: readonly Database.Statement<unknown[]>[]
   readonly #tables: readonly TableContent[]
@@ -35,6 +36,7 @@ export class StoreLoader {
     }
     removeStoreFiles(path)
     createPrivateFile(path)
+    this.#path = path
     this.#db = new Database(path, { fileMustExist: true })
     this.#tables = tables
     this.#counts = tables.map(() => 0)
@@ -46,7 +48,7 @@ export class StoreLoader {
       this.#db.exec('BEGIN')
     } catch (error) {
       this.#db.close()
-      throw asOpenError(path, error)
+      throw asWriteError(path, error)
     }
   }
 
@@ -59,7 +61,7 @@ export class StoreLoader {
     return this.#db.prepare(`INSERT INTO ${name} (${columns.join(', ')}) VALUES (${places})`)
   }
 
-  /** @throws {@link LoadError} */
+  /** @throws {@link LoadError}, StoreOpenError if the file can't be written */
   insert({ table, values }: StoredRow): void {
     const { columns, name } = this.#tables[table] ?? {}
     const insert = this.#inserts[table]
@@ -68,21 +70,30 @@ export class StoreLoader {
     try {
       insert.run(...values)
     } catch (error) {
+      if (!isOfRow(error)) throw asWriteError(this.#path, error)
       throw new LoadError(`a row of its table '${name}' is none of a store`, { cause: error })
     }
     this.#counts[table] = (this.#counts[table] ?? 0) + 1
     this.#rows += 1
-    if (this.#rows % BATCH_ROWS === 0) this.#db.exec('COMMIT; BEGIN')
+    if (this.#rows % BATCH_ROWS === 0) this.#execute('COMMIT; BEGIN')
   }
 
-  /** @throws {@link LoadError} if rows are missing. */
+  /** @throws {@link LoadError} if rows are missing, StoreOpenError if the file can't be written. */
   finish(): void {
     for (const [index, { name, rows }] of this.#tables.entries()) {
       if (this.#counts[index] !== rows)
         throw new LoadError(`its table '${name}' has ${this.#counts[index]} rows instead of ${rows}`)
     }
-    this.#db.exec('COMMIT')
+    this.#execute('COMMIT')
     this.#db.close()
+  }
+
+  #execute(sql: string): void {
+    try {
+      this.#db.exec(sql)
+    } catch (error) {
+      throw asWriteError(this.#path, error)
+    }
   }
 
   /** After an error: closes the file, which is then of no use. */
