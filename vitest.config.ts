@@ -12,7 +12,7 @@ export default defineConfig({
       unitTests('kms-client'),
       unitTests('kes-server'),
       unitTests('storage-node'),
-      unitTests('console', 'server'),
+      unitTests('console', '{page,server}'),
       unitTests('play'),
       { test: { name: 'repository', include: ['test/repository/**/*.test.ts', 'bench/**/*.test.ts'] } },
       {

@@ -1,4 +1,5 @@
-// `npm run build`: the packages as they are published, compiled to JavaScript with declarations in `dist/`.
+// `npm run build`: the packages as they are published, compiled to JavaScript with declarations in `dist/`. The console has
+// its page there, which was built by the setup that goes before.
 import { spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -10,7 +11,7 @@ const PACKAGES = ['kms-client', 'console', 'kes-server', 'storage-node']
 
 for (const name of PACKAGES) {
   const folder = join(ROOT, 'packages', name)
-  const output = name === 'console' ? 'build' : 'dist' // Where the console has its page.
+  const output = name === 'console' ? 'build' : 'dist'
   rmSync(join(folder, output), { recursive: true, force: true })
   const { status } = spawnSync('tsc', ['--project', join(folder, 'tsconfig.build.json')], {
     stdio: 'inherit',

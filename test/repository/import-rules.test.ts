@@ -8,6 +8,7 @@ const SERVER = 'packages/kes-server/src'
 const CLIENT = 'packages/kms-client/src'
 const NODE = 'packages/storage-node/src'
 const CONSOLE = 'packages/console/server'
+const PAGE = 'packages/console/page'
 const PLAY = 'packages/play/src'
 
 interface Import {
@@ -19,7 +20,7 @@ interface Import {
 
 function sourceFiles(folder: string): string[] {
   return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-    .filter((name) => /\.[jt]s$/.test(name) && !name.endsWith('.test.ts'))
+    .filter((name) => /\.(?:[jt]s|tsx)$/.test(name) && !name.endsWith('.test.ts'))
     .map((name) => join(folder, name))
 }
 
@@ -39,6 +40,7 @@ const server = sourceFiles(SERVER).flatMap(importsOf)
 const client = sourceFiles(CLIENT).flatMap(importsOf)
 const node = sourceFiles(NODE).flatMap(importsOf)
 const webConsole = sourceFiles(CONSOLE).flatMap(importsOf)
+const page = sourceFiles(PAGE).flatMap(importsOf)
 const play = sourceFiles(PLAY).flatMap(importsOf)
 
 /** The folder below `src`, or the file itself where it stands in `src`. */
@@ -199,6 +201,26 @@ test('the console knows no other package, and its server nothing of the page', (
     ({ to }) => to.startsWith('@latchkey/') || (to.startsWith('packages/') && !to.startsWith(CONSOLE)),
   )
   expect(webConsole.length).toBeGreaterThan(20)
+  expect(shown(wrong)).toEqual([])
+})
+
+/** What each folder of the page may import of the others. */
+const PAGE_PARTS: Readonly<Record<string, readonly string[]>> = {
+  text: [],
+  net: ['text'],
+  state: ['net', 'text'],
+  parts: ['state', 'net', 'text'],
+  views: ['parts', 'state', 'net', 'text'],
+}
+
+test('the page rests on Preact and itself, and shows what it knows, never the other way round', () => {
+  const partOf = (path: string) => relative(PAGE, path).split('/')[0] ?? ''
+  const wrong = page.filter(({ from, to }) => {
+    if (!to.startsWith(PAGE)) return !/^(?:preact(?:\/hooks)?|@preact\/signals)$/.test(to)
+    const allowed = PAGE_PARTS[partOf(from)]
+    return allowed !== undefined && partOf(to) !== partOf(from) && !allowed.includes(partOf(to))
+  })
+  expect(page.length).toBeGreaterThan(100)
   expect(shown(wrong)).toEqual([])
 })
 

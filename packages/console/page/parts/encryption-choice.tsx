@@ -1,0 +1,60 @@
+/** Asks how objects are to be encrypted. */
+import { useId } from 'preact/hooks'
+import type { Encryption } from '../net/node.ts'
+import { useConsole } from '../state/console.ts'
+
+export interface EncryptionChoiceProps {
+  readonly label: string
+  /** What choosing nothing means. */
+  readonly none: string
+  readonly value: Encryption | null
+  readonly onChange: (value: Encryption | null) => void
+}
+
+/** So many key names are offered; any other can be typed. */
+const OFFERED_MAX = 200
+
+export function EncryptionChoice({ label, none, value, onChange }: EncryptionChoiceProps) {
+  const { keys } = useConsole()
+  const kindId = useId()
+  const keyId = useId()
+  const listId = useId()
+  const offered: string[] = []
+  for (const { name, state } of keys.rows()) {
+    if (offered.length === OFFERED_MAX) break
+    if (state === 'enabled') offered.push(name)
+  }
+  return (
+    <div class="encryption-choice">
+      <label for={kindId}>{label}</label>
+      <select
+        id={kindId}
+        value={value?.kind ?? ''}
+        onChange={({ currentTarget: { value: kind } }) => onChange(kind === '' ? null : { kind, key_id: '' })}
+      >
+        <option value="">{none}</option>
+        <option value="SSE-S3">SSE-S3: the node’s key</option>
+        <option value="SSE-KMS">SSE-KMS: a key by name</option>
+      </select>
+      {value?.kind === 'SSE-KMS' && (
+        <>
+          <label for={keyId}>Key (empty: the node’s key)</label>
+          <input
+            id={keyId}
+            list={listId}
+            value={value.key_id ?? ''}
+            onInput={(event) => onChange({ kind: 'SSE-KMS', key_id: event.currentTarget.value })}
+            autocomplete="off"
+            autoCapitalize="off"
+            spellcheck={false}
+          />
+          <datalist id={listId}>
+            {offered.map((name) => (
+              <option key={name} value={name} />
+            ))}
+          </datalist>
+        </>
+      )}
+    </div>
+  )
+}

@@ -1,0 +1,55 @@
+/** All that one session has: made at the login, gone at its end. */
+import { type Signal, signal } from '@preact/signals'
+import { createContext } from 'preact'
+import { useContext } from 'preact/hooks'
+import type { Receipt, ServerInfo } from '../net/key-server.ts'
+import { serverInfo } from '../net/key-server.ts'
+import type { Session } from '../net/session.ts'
+import { Activity } from './activity.ts'
+import { KeyTable } from './key-table.ts'
+import { tellFailed } from './notices.ts'
+
+export class Console {
+  readonly session: Session
+  readonly keys: KeyTable
+  readonly activity: Activity
+  readonly info: Signal<ServerInfo | undefined> = signal(undefined)
+  /** Of the keys that were erased in this session: the server gives each but once. */
+  readonly receipts = signal<ReadonlyMap<string, Receipt>>(new Map())
+
+  constructor(session: Session) {
+    this.session = session
+    this.keys = new KeyTable(session)
+    this.activity = new Activity(session, this.keys)
+  }
+
+  start(): void {
+    void this.keys.start()
+    void this.activity.start()
+    serverInfo(this.session).then(
+      (info) => {
+        this.info.value = info
+      },
+      (error: unknown) => {
+        if (!this.session.ended.aborted) tellFailed('The server does not tell about itself', error)
+      },
+    )
+  }
+
+  /** Whether the storage node can be asked: admins alone may. */
+  get hasNode(): boolean {
+    return this.session.isAdmin && this.info.value?.node != null
+  }
+
+  keepReceipt(receipt: Receipt): void {
+    this.receipts.value = new Map(this.receipts.value).set(receipt.name, receipt)
+  }
+}
+
+export const ConsoleContext = createContext<Console | undefined>(undefined)
+
+export function useConsole(): Console {
+  const found = useContext(ConsoleContext)
+  if (found === undefined) throw new Error('no session')
+  return found
+}

@@ -1,0 +1,65 @@
+import { useId, useState } from 'preact/hooks'
+import { ApiError } from '../net/api-error.ts'
+import { createKey } from '../net/key-server.ts'
+import { useAction } from '../parts/action.ts'
+import { Dialog } from '../parts/dialog.tsx'
+import { Problem } from '../parts/problem.tsx'
+import { useConsole } from '../state/console.ts'
+import { tellDone } from '../state/notices.ts'
+import { routeTo } from '../state/route.ts'
+
+export function CreateKeyDialog({ onClose }: { readonly onClose: () => void }) {
+  const { session } = useConsole()
+  const [name, setName] = useState('')
+  const [takesErasedName, setTakesErasedName] = useState(false)
+  const nameId = useId()
+  const { isBusy, problem, error, run } = useAction()
+  const isReserved = error instanceof ApiError && error.code === 'KeyNameReserved'
+
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault()
+    run(async () => {
+      await createKey(session, name, takesErasedName)
+      tellDone(`Key ${name} was created.`)
+      location.hash = routeTo('keys', [name])
+      onClose()
+    })
+  }
+
+  return (
+    <Dialog title="Create a key" onClose={onClose}>
+      <form onSubmit={submit}>
+        <label for={nameId}>Name</label>
+        <input
+          id={nameId}
+          value={name}
+          onInput={(event) => setName(event.currentTarget.value)}
+          autocomplete="off"
+          autoCapitalize="off"
+          spellcheck={false}
+          required
+        />
+        <p class="quiet">The key is made by the server, and never leaves it.</p>
+        {problem !== undefined && <Problem>{problem}</Problem>}
+        {session.isAdmin && (isReserved || takesErasedName) && (
+          <label class="check">
+            <input
+              type="checkbox"
+              checked={takesErasedName}
+              onChange={(event) => setTakesErasedName(event.currentTarget.checked)}
+            />
+            Take the name of the erased key. The new key opens nothing that the old one encrypted.
+          </label>
+        )}
+        <div class="actions">
+          <button type="button" onClick={onClose}>
+            Cancel
+          </button>
+          <button type="submit" class="primary" disabled={isBusy}>
+            Create
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  )
+}
