@@ -46,6 +46,25 @@ describe('kes config check', () => {
     const json = await runKes(['config', 'check', '--json', file])
     expect(JSON.parse(json.stdout)).toHaveLength(2)
   })
+  test('warns of old spellings, which are no error', async () => {
+    write('keys: {fs: {path: keys}}')
+    expect(await runKes(['config', 'check', file])).toMatchObject({
+      code: 0,
+      stdout:
+        `${file}:3:8: warning: 'keys.fs' is an old spelling (write 'keystore.fs')\n` +
+        `${file}: 1 problem found\n`,
+    })
+    const { stdout } = await runKes(['config', 'check', '--print', file])
+    expect(parse(stdout)).toMatchObject({ keystore: { fs: { path: 'keys' } } })
+  })
+
+  test('looks at the files of a config that has errors, too', async () => {
+    write('workers: 0\nkeystore: {fs: {path: keys}}')
+    rmSync(join(folder, 'tls.key'))
+    const { stdout } = await runKes(['config', 'check', file])
+    expect(stdout).toContain(`${file}:2:12: error: failed to read TLS certificate: open `)
+    expect(stdout).toContain(`${file}:3:10: error: `)
+  })
 })
 
 describe('kes config check --print', () => {

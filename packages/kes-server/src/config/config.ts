@@ -28,6 +28,9 @@ export interface Config {
   readonly console: ConsoleConfig | undefined
 }
 
+/** What could be read of a file that may have errors. */
+export type ConfigDraft = Omit<Config, 'keystore'> & { readonly keystore: KeystoreConfig | undefined }
+
 export interface TlsConfig {
   readonly keyFile: string
   readonly certFile: string

@@ -376,6 +376,10 @@ test('a file that is no UTF-8 is refused, and a byte order mark is not', () => {
   try {
     writeFileSync(file, Buffer.from([0x61, 0x3a, 0xff]))
     expect(() => loadConfigFile(file)).toThrow('yaml: invalid UTF-8')
+    writeFileSync(file, Buffer.concat([Buffer.from('é: 1\nab: '), Buffer.from([0xff])]))
+    expect(() => loadConfigFile(file)).toThrow(
+      expect.objectContaining({ problems: [expect.objectContaining({ line: 2, column: 5 })] }),
+    )
     writeFileSync(file, `\ufeff${VALID}`)
     expect(loadConfigFile(file).config.adminIdentity).toBe(ADMIN)
   } finally {

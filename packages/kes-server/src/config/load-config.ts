@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { isUtf8 } from 'node:buffer'
 import { readFileSync } from 'node:fs'
-import type { Config } from './config.ts'
+import type { Config, ConfigDraft } from './config.ts'
 import type { Environment } from './env.ts'
 import { reportUnknownFields } from './fields.ts'
 import { describeFileError } from './file-error.ts'
@@ -21,6 +21,15 @@ export interface ParseOptions {
   readonly strict?: boolean
   /** Reads a file that the config names and KES reads with it (a Vault JWT); `node:fs` by default. */
   readonly readFile?: (path: string) => string
+  /** What is to be said of values beyond their form, such as of files that they name; of a file with errors, too. */
+  readonly examine?: (draft: ConfigDraft) => readonly Remark[]
+}
+
+export interface Remark {
+  readonly severity: Problem['severity']
+  /** As a dotted path. */
+  readonly field: string
+  readonly message: string
 }
 
 export interface ParsedConfig {
@@ -31,21 +40,28 @@ export interface ParsedConfig {
   readonly positions: ReadonlyMap<string, Position>
 }
 
+const START: Position = { line: 1, column: 1 }
+
 /** @throws {@link ConfigError} with every problem, if one is an error. */
 export function parseConfig(text: string, options: ParseOptions): ParsedConfig {
   const report = new Report(options.file, options.strict ?? false)
   const positions = new Map<string, Position>()
   const yaml = YamlSource.parse(text, report)
-  let config: Config | undefined
+  let draft: ConfigDraft | undefined
   if (yaml !== undefined) {
     modernize(yaml, report)
     const readFile = options.readFile ?? readText
-    config = readConfig(Section.root({ yaml, env: options.env, report, readFile, positions }))
+    draft = readConfig(Section.root({ yaml, env: options.env, report, readFile, positions }))
+    for (const { severity, field, message } of options.examine?.(draft) ?? []) {
+      const position = positions.get(field) ?? START
+      if (severity === 'error') report.error('late', position, message)
+      else report.advise(position, message)
+    }
     reportUnknownFields(yaml, report)
   }
   report.throwIfErrors()
-  assert(config !== undefined, 'a file without errors has a config')
-  return { config, warnings: report.problems(), positions }
+  assert(draft?.keystore !== undefined, 'a file without errors has a store')
+  return { config: { ...draft, keystore: draft.keystore }, warnings: report.problems(), positions }
 }
 
 /** @throws {@link ConfigError}, also if the file can't be read. */
@@ -58,10 +74,10 @@ export function loadConfigFile(
     text = readText(path)
   } catch (error) {
     const message = error instanceof EncodingError ? error.message : describeFileError(path, error)
+    const place = error instanceof EncodingError ? error.position : { line: undefined, column: undefined }
     const problem = {
       severity: 'error',
-      line: undefined,
-      column: undefined,
+      ...place,
       message,
       hint: undefined,
     } as const
@@ -72,11 +88,25 @@ export function loadConfigFile(
 
 class EncodingError extends Error {
   override readonly name = 'EncodingError'
+  readonly position: Position
+
+  constructor(position: Position) {
+    super('yaml: invalid UTF-8')
+    this.position = position
+  }
 }
 
 /** @throws {@link EncodingError} if the file is no UTF-8, otherwise what `node:fs` does. */
 function readText(path: string): string {
   const bytes = readFileSync(path)
-  if (!isUtf8(bytes)) throw new EncodingError('yaml: invalid UTF-8')
+  if (!isUtf8(bytes)) throw new EncodingError(firstNoUtf8(bytes))
   return new TextDecoder().decode(bytes) // Without the byte order mark.
+}
+
+/** No character of UTF-8 has a line feed within. */
+function firstNoUtf8(bytes: Buffer): Position {
+  const lines = bytes.toString('latin1').split('\n')
+  const index = lines.findIndex((line) => !isUtf8(Buffer.from(line, 'latin1')))
+  const whole = new TextDecoder().decode(Buffer.from(lines[index] ?? '', 'latin1'))
+  return { line: index + 1, column: whole.indexOf('\ufffd') + 1 }
 }

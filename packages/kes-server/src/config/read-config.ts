@@ -3,7 +3,7 @@ import { isName, type KeyName, parseKeyName } from '../names.ts'
 import { readAdmin, readPolicies, readProxy } from './access.ts'
 import { type Address, AddressError, DEFAULT_ADDRESS, parseAddress } from './address.ts'
 import { type ApiPath, isApiPath } from './api-paths.ts'
-import { type ApiConfig, type CacheConfig, type Config, DEFAULT_CACHE } from './config.ts'
+import { type ApiConfig, type CacheConfig, type Config, type ConfigDraft, DEFAULT_CACHE } from './config.ts'
 import { readConsole } from './console-config.ts'
 import { formatDuration, toMilliseconds } from './duration.ts'
 import { GONE } from './historical-spellings.ts'
@@ -13,8 +13,8 @@ import type { Section } from './section.ts'
 
 export const WORKERS_MAX = 256
 
-/** `undefined` only if the report has an error. */
-export function readConfig(file: Section): Config | undefined {
+/** Without a store only if the report has an error. */
+export function readConfig(file: Section): ConfigDraft {
   checkVersion(file)
   refuseKms(file)
   const admin = readAdmin(file.section('admin'))
@@ -28,7 +28,6 @@ export function readConfig(file: Section): Config | undefined {
   const address = readAddress(file)
   const workers = file.integer('workers', 1, WORKERS_MAX)
   const webConsole = readConsole(file)
-  if (keystore === undefined) return undefined
   return {
     version: 'v1',
     address,

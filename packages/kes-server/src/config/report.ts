@@ -54,7 +54,7 @@ export class Report {
   }
 
   /** A warning of what is understood, and so is none of the errors of a strict reader. */
-  advise(position: Position, message: string, hint: string): void {
+  advise(position: Position, message: string, hint?: string): void {
     this.#add('warning', 'ours', position, message, hint)
   }
 

@@ -205,7 +205,7 @@ export class Section {
   }
 
   /** A warning that no strictness makes an error. */
-  advise(position: Position, message: string, hint: string): void {
+  advise(position: Position, message: string, hint?: string): void {
     this.#sources.report.advise(position, message, hint)
   }
 

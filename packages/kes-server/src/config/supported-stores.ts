@@ -22,20 +22,21 @@ export function assertStoreSupported(config: Pick<Config, 'keystore'>): void {
   if (type !== 'memory' && !SUPPORTED.includes(type)) throw new UnsupportedStoreError(type)
 }
 
-/** The same as a warning, for a check of the file on a machine that need not start it. */
-export function findUnsupportedStore(parsed: ParsedConfig): Problem | undefined {
+/** Why the store can't be opened; `undefined` if it can. */
+export function explainUnsupported(config: Pick<Config, 'keystore'>): string | undefined {
   try {
-    assertStoreSupported(parsed.config)
+    assertStoreSupported(config)
     return undefined
   } catch (error) {
-    if (!(error instanceof UnsupportedStoreError)) throw error
-    const position = parsed.positions.get('keystore')
-    return {
-      severity: 'warning',
-      line: position?.line,
-      column: position?.column,
-      message: error.message,
-      hint: undefined,
-    }
+    if (error instanceof UnsupportedStoreError) return error.message
+    throw error
   }
+}
+
+/** The same as a warning, for a check of the file on a machine that need not start it. */
+export function findUnsupportedStore({ config, positions }: ParsedConfig): Problem | undefined {
+  const message = explainUnsupported(config)
+  const position = positions.get('keystore')
+  if (message === undefined) return undefined
+  return { severity: 'warning', line: position?.line, column: position?.column, message, hint: undefined }
 }

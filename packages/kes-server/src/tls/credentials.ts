@@ -6,6 +6,13 @@ import { join } from 'node:path'
 /** A TLS file is missing, damaged or does not fit; the message is one line for the operator. */
 export class CredentialsError extends Error {
   override readonly name = 'CredentialsError'
+  /** Whether the private key's file is at fault. */
+  readonly isOfKey: boolean
+
+  constructor(message: string, isOfKey = false) {
+    super(message)
+    this.isOfKey = isOfKey
+  }
 }
 
 export interface TlsCredentials {
@@ -36,14 +43,15 @@ function pemBlocks(text: string): PemBlock[] {
 export function readCredentials(keyFile: string, certFile: string, password?: string): TlsCredentials {
   const problem = (text: string): CredentialsError =>
     new CredentialsError(`failed to read TLS certificate: ${text}`)
-  const keyBlocks = pemBlocks(readText(keyFile, problem))
+  const keyProblem = (text: string): CredentialsError => new CredentialsError(problem(text).message, true)
+  const keyBlocks = pemBlocks(readText(keyFile, keyProblem))
   const certBlocks = pemBlocks(readText(certFile, problem))
   if (certBlocks.some(({ type }) => type !== 'CERTIFICATE'))
     throw problem('https: unsupported PEM data block')
   const [first] = certBlocks
   if (first === undefined) throw problem(`'${certFile}' contains no PEM-encoded certificate`)
 
-  const key = readPrivateKey(keyBlocks, keyFile, password, problem)
+  const key = readPrivateKey(keyBlocks, keyFile, password, keyProblem)
   const leaf = parseCertificate(first.text, certFile, problem)
   if (leaf.publicKey.asymmetricKeyType !== key.asymmetricKeyType) {
     throw problem('tls: private key type does not match public key type')
