@@ -1,7 +1,7 @@
 /** What a browser on the console's page does: logs in with an API key, and sends requests with the session's token. */
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { once } from 'node:events'
-import { type IncomingMessage, type OutgoingHttpHeaders, request } from 'node:http'
+import { Agent, type IncomingMessage, type OutgoingHttpHeaders, request } from 'node:http'
 import { buffer } from 'node:stream/consumers'
 
 export interface Page {
@@ -28,6 +28,9 @@ export interface LoginParts {
   readonly signature?: string
 }
 
+/** Browsers keep connections. */
+const agent = new Agent({ keepAlive: true })
+
 export class Browser {
   readonly #url: URL
   token: string | undefined
@@ -49,7 +52,7 @@ export class Browser {
       port: this.#url.port,
       method,
       path,
-      agent: false,
+      agent,
       headers: {
         host: this.#url.host,
         ...(method === 'GET' || method === 'HEAD' ? {} : { origin: this.origin }),

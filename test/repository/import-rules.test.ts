@@ -261,7 +261,7 @@ test('the client needs no other package', () => {
 
 /** Node gives an `import` of it all exports at once, also those for which it loads undici first: 30 ms a process. */
 test("'node:http' is taken with process.getBuiltinModule, and its types are imported", () => {
-  const files = [SERVER, CLIENT, NODE].flatMap(sourceFiles)
+  const files = [SERVER, CLIENT, NODE, CONSOLE].flatMap(sourceFiles)
   const wrong = files.filter((file) =>
     /^import (?!type\b)[^;'"]*['"]node:http['"]/m.test(readFileSync(join(ROOT, file), 'utf8')),
   )

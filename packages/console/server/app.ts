@@ -84,7 +84,9 @@ export class App {
 
   #authorize(exchange: Exchange, route: Route): void {
     this.#findSession(exchange)
-    const { identity } = sessionOf(exchange)
+    const session = sessionOf(exchange)
+    session.hold(exchange.response, false)
+    const { identity } = session
     if (route.access !== 'admin') return
     if (!this.#services.keyServer.membershipOf(identity)?.isAdmin) throw refusal('NotAllowed')
   }

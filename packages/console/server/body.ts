@@ -5,18 +5,22 @@ import { refusal } from './errors.ts'
 const BYTES_MAX = 16_384
 const TIMEOUT_MS = 10_000
 
-/** @throws ConsoleError 400, 408 or 413 */
-export async function readTexts<Name extends string>(
+/**
+ * @param optional - may be missing, or null.
+ * @throws ConsoleError 400, 408 or 413
+ */
+export async function readTexts<Name extends string, Optional extends string = never>(
   request: IncomingMessage,
   names: readonly Name[],
-): Promise<Record<Name, string>> {
+  optional: readonly Optional[] = [],
+): Promise<Record<Name, string> & Partial<Record<Optional, string>>> {
   const fields = parseObject(await readBody(request))
-  const found = names.map((name) => {
-    const value = Object.hasOwn(fields, name) ? fields[name] : undefined
-    if (typeof value !== 'string') throw refusal('InvalidBody')
-    return [name, value] as const
-  })
-  return Object.fromEntries(found) as Record<Name, string>
+  const isText = (name: string) => Object.hasOwn(fields, name) && typeof fields[name] === 'string'
+  const isAbsent = (name: string) => !Object.hasOwn(fields, name) || fields[name] === null
+  const isValid = names.every(isText) && optional.every((name) => isText(name) || isAbsent(name))
+  if (!isValid) throw refusal('InvalidBody')
+  const found = [...names, ...optional].filter(isText).map((name) => [name, fields[name]])
+  return Object.fromEntries(found)
 }
 
 function parseObject(text: string): Record<string, unknown> {

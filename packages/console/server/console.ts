@@ -1,13 +1,17 @@
 /** Builds the console, and takes it down again. */
-import { createServer, type Server } from 'node:http'
-import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
+import type { Server } from 'node:http'
+import type { Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { App } from './app.ts'
 import { Assets } from './assets.ts'
 import type { KeyServer } from './key-server.ts'
+import { type NodeAccess, NodeClient } from './node/node-client.ts'
 import { Nonces } from './nonces.ts'
 import { Sessions } from './sessions.ts'
+
+const { createServer } = process.getBuiltinModule('node:http')
+const { createServer: createTlsServer } = process.getBuiltinModule('node:https')
 
 const HEADERS_TIMEOUT_MS = 5_000
 const KEEP_ALIVE_MS = 60_000
@@ -32,6 +36,8 @@ export interface ConsoleOptions {
   readonly keyServer: KeyServer
   /** Whether the page warns that nothing here is for real. */
   readonly isSandbox?: boolean
+  /** The storage node that it shows to the admin. Default: none. */
+  readonly node?: NodeAccess | undefined
   /** Where the built page is. Default: this package's own. */
   readonly pageFolder?: string | undefined
   /** Milliseconds that never go back. Default: the system's. */
@@ -57,7 +63,8 @@ export async function startConsole(options: ConsoleOptions): Promise<ConsoleServ
     const bound = await listen(server, address)
     const origin = new URL(options.origin ?? `${tls === undefined ? 'http' : 'https'}://${formatHost(bound)}`)
     const { isSandbox = false } = options
-    const app = new App({ origin, keyServer, isSandbox, nonces: new Nonces(now), sessions }, assets)
+    const node = options.node && new NodeClient(options.node)
+    const app = new App({ origin, keyServer, isSandbox, node, nonces: new Nonces(now), sessions }, assets)
     server.on('request', (request, response) => void app.answer(request, response))
     return {
       url: `${origin.origin}/`,

@@ -17,6 +17,7 @@ export class ConsoleError extends Error {
 
 /** By code: status and message. */
 const REFUSALS = {
+  InvalidPath: [400, 'malformed request path'],
   InvalidBody: [400, 'the body is not what this call takes'],
   LoginRefused: [401, 'the login was refused'],
   SessionRequired: [401, 'log in first: there is no session, or it has ended'],
@@ -25,6 +26,7 @@ const REFUSALS = {
   NotFound: [404, 'there is no such page or call'],
   MethodNotAllowed: [405, 'this call takes another method'],
   RequestTimeout: [408, 'the body did not come in time'],
+  LengthRequired: [411, 'an upload needs a Content-Length'],
   BodyTooLarge: [413, 'the body is too large'],
   WrongHost: [421, 'this console is reached by another address'],
   InternalError: [500, 'internal server error'],

@@ -4,6 +4,8 @@ import type { Readable } from 'node:stream'
 import { type ConsoleError, refusal } from './errors.ts'
 import type { Session } from './sessions.ts'
 
+const DRAINED_BYTES_MAX = 64 * 1024 * 1024
+
 export interface Exchange {
   readonly request: IncomingMessage
   readonly response: ServerResponse
@@ -63,12 +65,24 @@ export function sessionOf({ session }: Exchange): Session {
 
 export function sendJson({ request, response }: Exchange, status: number, value: object): void {
   const body = Buffer.from(JSON.stringify(value))
-  // What is left of a body is not waited for.
-  if (!request.complete) response.setHeader('connection', 'close')
+  if (isTooMuchLeft(request)) response.setHeader('connection', 'close')
   response.writeHead(status, { 'content-type': 'application/json', 'content-length': body.length })
   response.end(request.method === 'HEAD' ? undefined : body)
 }
 
+/**
+ * Most browsers read a reply only when they have sent all of their request, so an upload that is refused is read to its
+ * end, and thrown away; but for very long ones, and those of which nobody knows how long they are.
+ */
+function isTooMuchLeft({ complete, headers }: IncomingMessage): boolean {
+  if (complete) return false
+  return (
+    headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > DRAINED_BYTES_MAX
+  )
+}
+
 export function sendError(exchange: Exchange, { status, code, message, fields }: ConsoleError): void {
+  // What has not come in time is not waited for after the reply either.
+  if (status === 408) exchange.response.setHeader('connection', 'close')
   sendJson(exchange, status, { message, code, ...fields })
 }

@@ -4,6 +4,8 @@ import { refusal } from './errors.ts'
 import { type Answer, type Exchange, sessionOf } from './exchange.ts'
 import type { KeyServer } from './key-server.ts'
 import { identityOfSigner, loginMessage } from './login.ts'
+import type { NodeClient } from './node/node-client.ts'
+import { NODE_ROUTES } from './node/node-routes.ts'
 import { NONCE_SECONDS, type Nonces } from './nonces.ts'
 import { IDLE_SECONDS, type Sessions } from './sessions.ts'
 
@@ -11,6 +13,8 @@ export interface Services {
   readonly origin: URL
   readonly keyServer: KeyServer
   readonly isSandbox: boolean
+  /** Undefined if the console has none. */
+  readonly node: NodeClient | undefined
   readonly nonces: Nonces
   readonly sessions: Sessions
 }
@@ -30,6 +34,7 @@ export const ROUTES: readonly Route[] = [
   { method: 'POST', path: '/console/logout', access: 'session', run: logOut },
   { method: 'GET', path: '/console/info', access: 'session', run: describeServer },
   { method: 'POST', path: '/console/policy/explain', access: 'session', run: explainPolicy },
+  ...NODE_ROUTES,
 ]
 
 function issueNonce({ nonces }: Services): Answer {
@@ -63,7 +68,7 @@ function logOut({ sessions }: Services, exchange: Exchange): Answer {
   return { json: {}, audit: 'logged out of the console' }
 }
 
-function describeServer({ keyServer, isSandbox }: Services, exchange: Exchange): Answer {
+function describeServer({ keyServer, isSandbox, node }: Services, exchange: Exchange): Answer {
   const { identity } = sessionOf(exchange)
   const membership = keyServer.membershipOf(identity)
   return {
@@ -72,7 +77,7 @@ function describeServer({ keyServer, isSandbox }: Services, exchange: Exchange):
       identity,
       admin: membership?.isAdmin ?? false,
       policy: membership?.policy ?? null,
-      node: null,
+      node: node === undefined ? null : { endpoint: node.endpoint },
       sandbox: isSandbox,
     },
     audit: 'console information read',

@@ -15,15 +15,18 @@ export function findProblems(file: string): readonly Problem[] {
   }
 }
 
-function examine({ tls, keystore }: ConfigDraft): Remark[] {
+function examine({ tls, keystore, console }: ConfigDraft): Remark[] {
   const unsupported = keystore === undefined ? undefined : explainUnsupported({ keystore })
-  const remarks = findTlsProblems(tls)
+  const remarks = findTlsProblems(tls, console?.node?.caPath)
   if (unsupported === undefined) return remarks
   return [...remarks, { severity: 'warning', field: 'keystore', message: unsupported }]
 }
 
 /** Of the files that are named; that one is not, is an error of the config. */
-function findTlsProblems({ keyFile, certFile, password, caPath }: TlsConfig): Remark[] {
+function findTlsProblems(
+  { keyFile, certFile, password, caPath }: TlsConfig,
+  nodeCaPath: string | undefined,
+): Remark[] {
   const checks: [field: string, isNamed: boolean, check: () => unknown][] = [
     [
       'tls.cert',
@@ -31,6 +34,7 @@ function findTlsProblems({ keyFile, certFile, password, caPath }: TlsConfig): Re
       () => readCredentials(keyFile, certFile, password?.reveal()),
     ],
     ['tls.ca', caPath !== undefined, () => readClientCas(caPath ?? '')],
+    ['console.node.ca', nodeCaPath !== undefined, () => readClientCas(nodeCaPath ?? '')],
   ]
   return checks.flatMap(([field, isNamed, check]) => {
     try {

@@ -4,15 +4,16 @@
  * It runs in the process that writes, so that its changes pass the same barrier as those of any client.
  */
 import type { IncomingMessage } from 'node:http'
-import type { KeyServer } from '@latchkey/console'
+import type { KeyServer, NodeAccess } from '@latchkey/console'
 import type { AuditLog } from '../audit/audit-log.ts'
-import type { ConsoleConfig } from '../config/config.ts'
+import type { ConsoleConfig, ConsoleNodeConfig } from '../config/config.ts'
 import { AuditUnavailableError, NotInConsoleError } from '../errors.ts'
 import { createStages, type Stages } from '../http/app.ts'
 import { explainRequest } from '../http/explain-request.ts'
 import { APIS, type Services } from '../http/routes.ts'
 import type { ErrorLog } from '../log/error-log.ts'
 import { normalizeIdentity, parseIdentity } from '../names.ts'
+import { readClientCas } from '../tls/credentials.ts'
 import type { Peer, RequestHandler } from '../tls/listener.ts'
 import type { ListenerSettings } from '../tls/secure-context.ts'
 import { VERSION } from '../version.ts'
@@ -78,7 +79,7 @@ export interface ServerConsole {
   readonly stop: () => Promise<void>
 }
 
-/** @throws ConsoleMissingError, or what listening does, with nothing left open. */
+/** @throws ConsoleMissingError, CredentialsError, or what listening does, with nothing left open. */
 export async function startServerConsole(options: ServerConsoleOptions): Promise<ServerConsole> {
   const { config, listener } = options
   const { startConsole } = await loadConsole()
@@ -90,6 +91,7 @@ export async function startServerConsole(options: ServerConsoleOptions): Promise
       origin,
       tls: tls ? listener.credentials : undefined,
       isSandbox: config.sandbox,
+      node: config.node && accessOf(config.node),
       keyServer: keyServerOf(options, handle),
     })
     return {
@@ -109,6 +111,12 @@ export async function startServerConsole(options: ServerConsoleOptions): Promise
     stages.close()
     throw error
   }
+}
+
+/** @throws CredentialsError */
+function accessOf({ endpoint, accessKey, secretKey, caPath }: ConsoleNodeConfig): NodeAccess {
+  const ca = caPath === undefined ? undefined : readClientCas(caPath).join('')
+  return { endpoint, accessKey: accessKey.reveal(), secretKey: secretKey.reveal(), ca }
 }
 
 type Handle = KeyServer['handle']

@@ -1,10 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { makeMemoryFolder } from '../../../../test/memory-folder.ts'
 import { FileObjectStore } from './file-object-store.ts'
+import { EXTERNAL_KEY } from './index-file.ts'
 import type {
   Content,
   ObjectProperties,
@@ -509,5 +511,87 @@ describe('the data folder', () => {
     expect(existsSync(torn)).toBe(false)
     expect(incoming()).toEqual(['not-ours'])
     expect((await get('key')).toString()).toBe('content')
+  })
+})
+
+describe('what an external key opens', () => {
+  const NAME = 'X-Minio-Internal-Server-Side-Encryption-S3-Kms-Key-Id'
+  const under = (externalKey: string) => ({ internal: { [NAME]: externalKey } })
+
+  function putUnder(externalKey: string, key: string, size: number): Promise<ObjectRecord> {
+    const bytes = Buffer.alloc(size)
+    const finish = () => propertiesOf(bytes, under(externalKey))
+    return store.put('bucket', key, contentOf(bytes), finish, { isAuthenticated: true })
+  }
+
+  const NOTHING = { objects: 0, bytes: 0, uploads: 0, largest: [] }
+
+  test('is told as objects are put, replaced, moved to another key and deleted', async () => {
+    expect(store.holdingsOf('one', 10)).toEqual(NOTHING)
+    await putUnder('one', 'a', 1)
+    await putUnder('one', 'b', 3)
+    await putUnder('two', 'c', 2)
+    await put('plain', Buffer.alloc(9))
+    const named = (key: string, size: number) => ({
+      bucket: 'bucket',
+      key,
+      size,
+      internal: under('one').internal,
+    })
+    expect(store.holdingsOf('one', 10)).toEqual({
+      objects: 2,
+      bytes: 4,
+      uploads: 0,
+      largest: [named('b', 3), named('a', 1)],
+    })
+    expect(store.holdingsOf('one', 1).largest).toEqual([named('b', 3)])
+    const { revision, ...properties } = store.stat('bucket', 'b')
+    await store.replaceProperties('bucket', 'b', revision, { ...properties, ...under('two') })
+    await put('a', Buffer.alloc(5))
+    expect(store.holdingsOf('one', 10)).toEqual(NOTHING)
+    expect(store.holdingsOf('two', 0)).toEqual({ objects: 2, bytes: 5, uploads: 0, largest: [] })
+    await store.delete('bucket', 'b')
+    await store.delete('bucket', 'c')
+    expect(store.holdingsOf('two', 10)).toEqual(NOTHING)
+  })
+
+  test('has the uploads in progress', async () => {
+    const upload = await store.createUpload('bucket', 'parts', { ...under('one'), headers: {} })
+    expect(store.holdingsOf('one', 10)).toEqual({ ...NOTHING, uploads: 1 })
+    await store.abortUpload(upload)
+    expect(store.holdingsOf('one', 10)).toEqual(NOTHING)
+  })
+
+  test('is known of a store whose index is of the version before, too, with a damaged row in it', async () => {
+    await putUnder('one', 'a', 1)
+    await putUnder('one', 'damaged', 1)
+    await store[Symbol.asyncDispose]()
+    const db = new Database(join(folder, 'index.db'))
+    db.exec('DROP INDEX object_by_external_key; DROP INDEX upload_by_external_key; PRAGMA user_version = 1')
+    db.prepare("UPDATE object SET internal = '{' WHERE key = ?").run(Buffer.from('damaged'))
+    db.close()
+    store = await FileObjectStore.open(folder)
+    expect(store.holdingsOf('one', 10)).toMatchObject({ objects: 1, bytes: 1 })
+    await putUnder('one', 'b', 1)
+    await reopen()
+    expect(store.holdingsOf('one', 10)).toMatchObject({ objects: 2 })
+  })
+
+  test('is looked up and not searched for', async () => {
+    await store[Symbol.asyncDispose]()
+    const db = new Database(join(folder, 'index.db'))
+    const plan = (sql: string) => db.prepare(`EXPLAIN QUERY PLAN ${sql}`).all('one')
+    const queries = [
+      `SELECT count(*), sum(size) FROM object WHERE ${EXTERNAL_KEY} = ?`,
+      `SELECT key FROM object WHERE ${EXTERNAL_KEY} = ? ORDER BY size DESC`,
+      `SELECT count(*) FROM upload WHERE ${EXTERNAL_KEY} = ?`,
+    ]
+    for (const query of queries) {
+      const steps = plan(query)
+      expect(steps).toHaveLength(1) // Without a sort.
+      expect(steps[0]).toMatchObject({ detail: expect.stringMatching(/^SEARCH \w+ USING (COVERING )?INDEX/) })
+    }
+    db.close()
+    store = await FileObjectStore.open(folder)
   })
 })

@@ -31,6 +31,7 @@ import type {
   Bucket,
   Condition,
   Content,
+  KeyHoldings,
   ListedObject,
   ListingKey,
   ListPage,
@@ -364,6 +365,10 @@ export class FileObjectStore implements ObjectStore {
         return { garbage: this.#dropUpload(id), result: undefined }
       }),
     )
+  }
+
+  holdingsOf(externalKey: string, max: number): KeyHoldings {
+    return this.#index.holdingsOf(externalKey, max)
   }
 
   totals(): StoreTotals {

@@ -1,9 +1,10 @@
 /** Rows of the index ↔ buckets, objects, uploads. Every method is one synchronous look or change. */
 import assert from 'node:assert/strict'
 import type Database from 'better-sqlite3'
-import { asIndexError } from './index-file.ts'
+import { asIndexError, EXTERNAL_KEY } from './index-file.ts'
 import type {
   Bucket,
+  KeyHoldings,
   ListedEtag,
   ListedObject,
   ListingKey,
@@ -62,6 +63,13 @@ interface ObjectRow extends ListedRow {
   readonly internal: string
   readonly headers: string
   readonly parts: string
+}
+
+interface HeldRow {
+  readonly bucket: string
+  readonly key: Buffer
+  readonly size: number
+  readonly internal: string
 }
 
 interface UploadRow {
@@ -256,6 +264,25 @@ export class ObjectIndex {
     )
   }
 
+  holdingsOf(externalKey: string, max: number): KeyHoldings {
+    return guarded(() => {
+      const { objectTotals, uploadTotal, largest } = this.#statements
+      const { objects, bytes } = objectTotals.get(externalKey) ?? { objects: 0, bytes: 0 }
+      const rows = largest.all(externalKey, max)
+      return {
+        objects,
+        bytes,
+        uploads: Number(uploadTotal.get(externalKey)),
+        largest: rows.map(({ bucket, key, size, internal }) => ({
+          bucket,
+          key: key.toString(),
+          size,
+          internal: JSON.parse(internal),
+        })),
+      }
+    })
+  }
+
   totals(): StoreTotals {
     const row = guarded(() => this.#statements.totals.get())
     return { buckets: row?.buckets ?? 0, objects: row?.objects ?? 0, bytes: row?.bytes ?? 0 }
@@ -425,6 +452,14 @@ function prepare(db: Database.Database) {
        is_checked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
     deleteParts: db.prepare('DELETE FROM part WHERE upload = ?'),
+    objectTotals: db.prepare<[string], Pick<KeyHoldings, 'objects' | 'bytes'>>(
+      `SELECT count(*) AS objects, coalesce(sum(size), 0) AS bytes FROM object WHERE ${EXTERNAL_KEY} = ?`,
+    ),
+    largest: db.prepare<[string, number], HeldRow>(
+      `SELECT bucket.name AS bucket, key, size, internal FROM object JOIN bucket ON bucket.id = object.bucket
+       WHERE ${EXTERNAL_KEY} = ? ORDER BY size DESC LIMIT ?`,
+    ),
+    uploadTotal: db.prepare(`SELECT count(*) FROM upload WHERE ${EXTERNAL_KEY} = ?`).pluck(),
     totals: db.prepare<[], StoreTotals>(
       `SELECT (SELECT count(*) FROM bucket) AS buckets, count(*) AS objects, coalesce(sum(size), 0) AS bytes
        FROM object`,

@@ -146,6 +146,16 @@ export interface StoreTotals {
   readonly bytes: number
 }
 
+/** What is encrypted under one external key. */
+export interface KeyHoldings {
+  readonly objects: number
+  /** Of their plaintexts. */
+  readonly bytes: number
+  readonly uploads: number
+  /** The largest ones, of which the first is the largest. */
+  readonly largest: readonly Pick<ObjectRecord, 'bucket' | 'key' | 'size' | 'internal'>[]
+}
+
 export interface ObjectStore extends AsyncDisposable {
   /** @throws {@link BucketExistsError} */
   createBucket(name: string): Promise<Bucket>
@@ -219,6 +229,8 @@ export interface ObjectStore extends AsyncDisposable {
   ): Promise<ObjectRecord>
   abortUpload(upload: Upload): Promise<void>
 
+  /** @param max - of the objects that are named. */
+  holdingsOf(externalKey: string, max: number): KeyHoldings
   /** Counted anew each time: some 50 ms for a million objects. */
   totals(): StoreTotals
 

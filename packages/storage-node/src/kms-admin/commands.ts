@@ -1,20 +1,24 @@
 /**
  * The KMS and admin APIs that `mc` calls, `/minio/kms/v1/…` and a few of `/minio/admin/v3/…`, and those of this node's own
- * command line.
+ * command line and of the key server's console.
  */
 import { hostname, totalmem } from 'node:os'
 import { KmsError, type KmsStatus } from '@latchkey/kms-client/kms'
 import type { ObjectStore } from '../disk/object-store.ts'
+import type { BucketSettings } from '../s3/bucket-settings.ts'
 import { type Call, EMPTY_OK, type Reply } from '../s3/call.ts'
 import { S3Error } from '../s3/errors.ts'
 import type { Query } from '../s3/target.ts'
 import type { MeteredKms } from './metered-kms.ts'
 import { json, required } from './replies.ts'
 import { explain, rotate, UPKEEP } from './upkeep-commands.ts'
+import { viewBuckets, viewKeyHoldings, viewObjects } from './view-commands.ts'
 
 export interface AdminServices {
   readonly kms: MeteredKms | undefined
   readonly store: ObjectStore
+  readonly settings: BucketSettings
+  readonly isBackendUnder: (externalKey: string) => boolean
   /** `host:port` */
   readonly address: () => string
   readonly describe: () => NodeDescription
@@ -62,6 +66,9 @@ const ROUTES: readonly AdminRoute[] = [
   { method: 'POST', path: `${ADMIN}/service`, parameter: 'action', run: service },
   { method: 'GET', path: `${UPKEEP}/explain`, parameter: 'key', run: explain },
   { method: 'POST', path: `${UPKEEP}/rotate`, parameter: 'to', run: rotate },
+  { method: 'GET', path: `${UPKEEP}/buckets`, run: viewBuckets },
+  { method: 'GET', path: `${UPKEEP}/objects`, parameter: 'bucket', run: viewObjects },
+  { method: 'GET', path: `${UPKEEP}/objects-of-key`, parameter: 'key', run: viewKeyHoldings },
 ]
 
 /**

@@ -31,6 +31,8 @@ export interface Backend {
   /** Names this node, for good. */
   readonly deploymentId: string
   readonly codec: SettingsCodec
+  /** Whether the node's own data, or these settings of a bucket, lie under this external key. */
+  readonly isUnder: (externalKey: string, settings: readonly Uint8Array[]) => boolean
 }
 
 export interface BackendOptions {
@@ -56,21 +58,39 @@ export async function openBackend(options: BackendOptions): Promise<Backend> {
   if (kms === undefined) return openPlain(path, file)
   if (file !== undefined && isEncryptedConfig(file)) {
     const plain = await persistently(options, () => decryptOwn(kms, path, file))
-    return { deploymentId: readConfig(path, plain), codec: sealedCodec(kms) }
+    return { deploymentId: readConfig(path, plain), codec: sealedCodec(kms), isUnder: isUnder(path) }
   }
   const deploymentId = file === undefined ? randomUUID() : readConfig(path, file)
   await persistently(options, async () => {
     await kms.start()
     replaceFile(path, await encryptConfig(kms, CONFIG_PATH, writeConfig(deploymentId)))
   })
-  return { deploymentId, codec: sealedCodec(kms) }
+  return { deploymentId, codec: sealedCodec(kms), isUnder: isUnder(path) }
+}
+
+/** As they lie there now; what can't be read lies under no key. */
+function isUnder(path: string): Backend['isUnder'] {
+  return (externalKey, settings) =>
+    [readFileSync(path), ...settings.map((sealed) => Buffer.from(sealed))].some(
+      (file) => keyOf(file) === externalKey,
+    )
+}
+
+function keyOf(file: Buffer): string | undefined {
+  if (!isEncryptedConfig(file)) return undefined
+  try {
+    return readConfigHeader(file).header.keyName
+  } catch (error) {
+    if (error instanceof ConfigFileError) return undefined
+    throw error
+  }
 }
 
 function openPlain(path: string, file: Buffer | undefined): Backend {
   if (file === undefined) {
     const deploymentId = randomUUID()
     replaceFile(path, writeConfig(deploymentId))
-    return { deploymentId, codec: PLAIN }
+    return { deploymentId, codec: PLAIN, isUnder: isUnder(path) }
   }
   if (isEncryptedConfig(file)) {
     const { keyName } = headerOf(path, file)
@@ -78,7 +98,7 @@ function openPlain(path: string, file: Buffer | undefined): Backend {
       `the node's data is encrypted under the key '${keyName}', and no KMS is configured: set MINIO_KMS_KES_ENDPOINT and the variables beside it`,
     )
   }
-  return { deploymentId: readConfig(path, file), codec: PLAIN }
+  return { deploymentId: readConfig(path, file), codec: PLAIN, isUnder: isUnder(path) }
 }
 
 async function decryptOwn(kms: Kms, path: string, file: Buffer): Promise<Buffer> {

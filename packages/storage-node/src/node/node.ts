@@ -92,6 +92,12 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
   const admin: AdminServices = {
     kms,
     store,
+    settings: services.settings,
+    isBackendUnder: (externalKey) =>
+      backend.isUnder(
+        externalKey,
+        store.buckets().flatMap(({ settings }) => settings ?? []),
+      ),
     address: () => host,
     describe: () => describe(folder, store, backend.deploymentId, startedMs),
     restart: () => options.onService?.('restart'),

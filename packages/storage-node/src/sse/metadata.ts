@@ -73,6 +73,20 @@ export function encryptionKind(metadata: Metadata): EncryptionKind | undefined {
   return kind
 }
 
+/** Of which kind an object is, and the name of its external key, if it has one: without a look at whether they are whole. */
+export function encryptionInBrief(
+  metadata: Metadata,
+): { readonly kind: EncryptionKind | 'unknown'; readonly externalKey: string | undefined } | undefined {
+  const externalKey = metadata[KMS_KEY_NAME]
+  try {
+    const kind = encryptionKind(metadata)
+    return kind && { kind, externalKey }
+  } catch (error) {
+    if (error instanceof ObjectTamperedError) return { kind: 'unknown', externalKey }
+    throw error
+  }
+}
+
 export function isMultipart(metadata: Metadata): boolean {
   return Object.hasOwn(metadata, MULTIPART_NAME)
 }
