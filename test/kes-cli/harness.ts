@@ -386,6 +386,8 @@ export interface Ran {
   readonly stderr: string
   /** What the clients were opened with. */
   readonly opened: readonly OpenClientOptions[]
+  /** What passwords were asked for with. */
+  readonly prompts: readonly string[]
 }
 
 /** @param args - separated by single spaces, or a list. */
@@ -393,6 +395,7 @@ export async function runKes(args: string | readonly string[], options: RunOptio
   const { kes = new FakeKes(), isTerminal = false, passwords = [] } = options
   const written = { stdout: '', stderr: '' }
   const opened: OpenClientOptions[] = []
+  const prompts: string[] = []
   const output = (name: keyof typeof written) => ({
     isTerminal,
     write(text: string) {
@@ -404,7 +407,8 @@ export async function runKes(args: string | readonly string[], options: RunOptio
     stdout: output('stdout'),
     stderr: output('stderr'),
     readStdin: async () => options.stdin ?? '',
-    readPassword: async () => {
+    readPassword: async (prompt) => {
+      prompts.push(prompt)
       const password = passwords.shift()
       if (password === undefined) throw new Error('reading password: inappropriate ioctl for device')
       return password
@@ -416,5 +420,5 @@ export async function runKes(args: string | readonly string[], options: RunOptio
       return typeof kes === 'function' ? kes(clientOptions) : kes
     },
   })
-  return { code, ...written, opened }
+  return { code, ...written, opened, prompts }
 }
