@@ -4,7 +4,7 @@ import { BlockList, isIP, isIPv6 } from 'node:net'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { parseArgs } from 'node:util'
-import { ProgramEndedError } from './sandbox/child-program.ts'
+import { aborted, isInterruption, reportFailure, stopSignal } from './outcome.ts'
 import { ROOT } from './sandbox/programs.ts'
 import { findS3Clients, type S3Clients } from './sandbox/s3-clients.ts'
 import { type Sandbox, startSandbox, USUAL_PORTS } from './sandbox/sandbox.ts'
@@ -33,9 +33,6 @@ The key server alone, without a sandbox: npx kes server --help
 const LOOPBACK = new BlockList()
 LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4')
 LOOPBACK.addAddress('::1', 'ipv6')
-
-/** One Ctrl-C may reach the process twice: from the terminal, and from the npm that runs it. */
-const SAME_SIGNAL_MS = 500
 
 interface Options {
   readonly folder: string
@@ -100,22 +97,6 @@ async function confirmReset({ folder, isSure }: Options): Promise<boolean> {
   }
 }
 
-/** Aborts at the first signal; a later one ends this process, and the programs with it. */
-function stopSignal(): AbortSignal {
-  const stop = new AbortController()
-  let firstSignalMs: number | undefined
-  const onSignal = () => {
-    if (firstSignalMs === undefined) {
-      firstSignalMs = performance.now()
-      stop.abort()
-    } else if (performance.now() - firstSignalMs > SAME_SIGNAL_MS) {
-      process.exit(1)
-    }
-  }
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, onSignal)
-  return stop.signal
-}
-
 async function main(): Promise<number> {
   const options = parseOptions()
   if (options === undefined) {
@@ -136,10 +117,9 @@ async function main(): Promise<number> {
     signal,
   })
   print(sandbox, options, await clients)
-  const stopped = new Promise<void>((done) => signal.addEventListener('abort', () => done(), { once: true }))
-  await Promise.race([stopped, sandbox.failure])
-  if (isTerminal) process.stdout.write('\n=> Stopping the sandbox ...\n')
-  return 0
+  if (isTerminal)
+    signal.addEventListener('abort', () => process.stdout.write('\n=> Stopping the sandbox ...\n'))
+  return await Promise.race([aborted(signal), sandbox.failure])
 }
 
 function print(sandbox: Sandbox, { chosenPorts }: Options, clients: S3Clients | undefined): void {
@@ -159,13 +139,4 @@ function print(sandbox: Sandbox, { chosenPorts }: Options, clients: S3Clients | 
   )
 }
 
-/** @returns the exit code. */
-function report(error: unknown): number {
-  if (error instanceof Error && error.name === 'AbortError') return 0 // Stopped before it was up.
-  process.stderr.write(`Error: ${error instanceof Error ? error.message : String(error)}\n`)
-  if (!(error instanceof ProgramEndedError)) return 1
-  for (const line of error.lastLines) process.stderr.write(`  ${line}\n`)
-  return error.exitCode
-}
-
-process.exitCode = await main().catch(report)
+process.exitCode = await main().catch((error) => (isInterruption(error) ? 0 : reportFailure(error)))
