@@ -7,7 +7,10 @@ import { openConnection, PROTOCOLS } from '../sandbox/connection.ts'
 import { Installation } from './installation.ts'
 import { closed, type ServerProcess, sleep } from './server-process.ts'
 
-/** Reloads under load, each with a swap of the certificate. CI makes few. */
+/**
+ * Reloads under load, each with a swap of the certificate. CI makes few; this makes a thousand:
+ * `RELOADS=1000 npm test -- test/server-process/reload.test.ts -t 'no request fails'`
+ */
 const RELOADS = Number(process.env.RELOADS ?? 12)
 const GENERATE = '/v1/key/generate/my-key'
 const DESCRIBE = '/v1/key/describe/my-key'
@@ -203,7 +206,7 @@ describe.each([1, 2])('a server of %i processes that serve', (workers) => {
 
   test(
     `no request fails while config and certificate are replaced ${RELOADS} times`,
-    async () => {
+    async ({ annotate }) => {
       await using server = await start(workers)
       await reload(server)
       const replies = new Map<unknown, number>()
@@ -228,25 +231,46 @@ describe.each([1, 2])('a server of %i processes that serve', (workers) => {
         lasting.close()
       }
       const loads = PROTOCOLS.map(load)
-      let handles: number | undefined
+      const startedMs = performance.now()
+      const held: { readonly memory: number; readonly handles: number }[] = []
+      let slowestMs = 0
       for (let round = 0; round < RELOADS; round += 1) {
         const [type, curve] =
           round % 2 === 0 ? (['p384', 'secp384r1'] as const) : (['p256', 'prime256v1'] as const)
         await writeCredentials(type)
         writeConfig({ policy: policyOf('/v1/key/generate/*', `/v1/key/list/${round}`) })
-        // Every other certificate is left for the server to notice.
-        if (round % 4 < 2) await reload(server)
+        const writtenMs = performance.now()
+        // Every other pair of certificates is left for the server to notice.
+        const isNoticed = round % 4 >= 2
+        if (!isNoticed) await reload(server)
         await expect.poll(() => shownCurve(server), { timeout: 20_000, interval: 20 }).toBe(curve)
-        if (round === 3) handles = server.fileDescriptors()
+        if (isNoticed) slowestMs = Math.max(slowestMs, performance.now() - writtenMs)
+        held.push({ memory: server.memory(), handles: server.fileDescriptors() })
       }
+      const seconds = (performance.now() - startedMs) / 1000
       isLoaded = false
       await Promise.all(loads)
+      const [early, late] = [held.slice(RELOADS / 4, RELOADS / 2), held.slice(-RELOADS / 4)]
+      const mebibytes = [early, late].map((part) => median(part.map(({ memory }) => memory)) / 2 ** 20)
+      const handles = [early, late].map((part) => median(part.map((each) => each.handles)))
+      await annotate(
+        `${RELOADS} in ${seconds.toFixed(0)} s under ${replies.get(200)} requests, each answered 200: ` +
+          `${replies.size === 1}; memory ${mebibytes.map((each) => each.toFixed(0)).join(' -> ')} MiB, ` +
+          `handles ${handles.join(' -> ')}; a new certificate was shown within ${slowestMs.toFixed(0)} ms`,
+      )
       expect([...replies.keys()]).toEqual([200])
       expect(replies.get(200)).toBeGreaterThan(RELOADS)
-      expect(server.fileDescriptors()).toBeLessThanOrEqual((handles ?? 0) + 4)
+      const [earlyHandles = 0, lateHandles] = handles
+      expect(lateHandles).toBeLessThanOrEqual(earlyHandles + 4)
+      const [earlyMebibytes = 0, lateMebibytes] = mebibytes
+      expect(lateMebibytes).toBeLessThanOrEqual(earlyMebibytes * 1.1 + 32) // A heap grows and shrinks by as much.
       expect(server.stderr).not.toContain('"level":"ERROR"')
       expect(await server.stop()).toEqual({ code: 0, signal: null })
     },
     60_000 + RELOADS * 2_000,
   )
 })
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
+}

@@ -8,7 +8,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** A change is told after two looks that saw the same, so within twice this time. */
-const LOOK_MS = 250
+const LOOK_MS = 150
 
 export class CertificateWatch {
   readonly #paths: () => readonly string[]
