@@ -1,20 +1,48 @@
 /** Projects of somebody else that have installed the packages as they are published. */
 import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import {
   cpSync,
   existsSync,
   mkdirSync,
   readFileSync,
   realpathSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 
 const ROOT = join(import.meta.dirname, '..')
+/** Those that others install. */
+const PUBLISHED = ['kms-client', 'kes-server', 'storage-node']
 
-/** Compiles all packages. @throws Error with what the compiler says. */
+/** What `dist` was compiled from. */
+const STAMP = join(ROOT, 'node_modules/.cache/latchkey-build')
+const WAIT_MS = 100
+
+/**
+ * Compiles all packages, unless that was done since they have changed. Whoever asks meanwhile, in another process, waits.
+ *
+ * @throws Error with what the compiler says.
+ */
 export function buildPackages(): void {
+  mkdirSync(dirname(STAMP), { recursive: true })
+  const lock = `${STAMP}.lock`
+  takeLock(lock)
+  try {
+    const digest = digestOfSources()
+    const isBuilt = existsSync(STAMP) && readFileSync(STAMP, 'utf8') === digest
+    if (isBuilt && PUBLISHED.every((name) => existsSync(join(ROOT, 'packages', name, 'dist/index.js'))))
+      return
+    compile()
+    writeFileSync(STAMP, digest)
+  } finally {
+    rmSync(lock)
+  }
+}
+
+function compile(): void {
   const PATH = [join(ROOT, 'node_modules/.bin'), process.env.PATH].join(delimiter)
   const { status, stdout, stderr } = spawnSync(process.execPath, ['scripts/build.ts'], {
     cwd: ROOT,
@@ -22,6 +50,49 @@ export function buildPackages(): void {
     encoding: 'utf8',
   })
   if (status !== 0) throw new Error(`the packages can't be built:\n${stdout}${stderr}`)
+}
+
+function takeLock(path: string): void {
+  for (;;) {
+    try {
+      writeFileSync(path, String(process.pid), { flag: 'wx' })
+      return
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    }
+    if (!isHeld(path)) rmSync(path, { force: true })
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WAIT_MS)
+  }
+}
+
+/** False if the process that took it was killed. */
+function isHeld(path: string): boolean {
+  if (!existsSync(path)) return true // Given back a moment ago, or taken by somebody else by now.
+  try {
+    process.kill(Number(readFileSync(path, 'utf8')), 0)
+    return true
+  } catch (error) {
+    return !(error instanceof Error && 'code' in error && error.code === 'ESRCH')
+  }
+}
+
+function digestOfSources(): string {
+  const list = [
+    'ls-files',
+    '-z',
+    '--cached',
+    '--others',
+    '--exclude-standard',
+    'packages',
+    'scripts',
+    'tsconfig.json',
+  ]
+  const { stdout } = spawnSync('git', list, { cwd: ROOT, encoding: 'utf8' })
+  const hash = createHash('sha256')
+  for (const path of stdout.split('\0').filter((each) => each !== '' && existsSync(join(ROOT, each)))) {
+    hash.update(`${path}\n`).update(readFileSync(join(ROOT, path)))
+  }
+  return hash.digest('hex')
 }
 
 /** Makes `folder` a project with these packages, which have been built, and all that they depend on. */
@@ -33,10 +104,17 @@ export function makePublishedProject(folder: string, packages: readonly string[]
     cpSync(join(source, 'dist'), join(target, 'dist'), { recursive: true })
     const { publishConfig, ...manifest } = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8'))
     writeFileSync(join(target, 'package.json'), JSON.stringify({ ...manifest, ...publishConfig }))
-    for (const dependency of Object.keys(manifest.dependencies ?? {})) link(source, folder, dependency)
+    linkDependencies(folder, name)
   }
   link(ROOT, folder, '@types/node')
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module' }))
+}
+
+/** Gives `folder` the dependencies of this package, as they are installed here. */
+export function linkDependencies(folder: string, name: string): void {
+  const source = join(ROOT, 'packages', name)
+  const { dependencies = {} } = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8'))
+  for (const dependency of Object.keys(dependencies)) link(source, folder, dependency)
 }
 
 function link(source: string, folder: string, dependency: string): void {

@@ -6,9 +6,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-
-/** Not `packageManager` in package.json: pnpm would then want itself in the lockfile, with a registry's answer. */
-const PNPM = 'pnpm@12.21.0'
+import { PNPM } from './pnpm.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const stampFile = join(root, 'node_modules', '.latchkey-setup')
