@@ -20,6 +20,8 @@ export interface RunOptions {
   readonly caFolder: string
   readonly exitsWithoutKms: boolean
   readonly lockInFlight: 'cut' | 'finish'
+  /** Undefined for the default. */
+  readonly reserveBytes: number | undefined
   /** Whether the log is JSON. */
   readonly isJson: boolean
   /** Whether what the node tells at its start is. */
@@ -80,6 +82,7 @@ async function start(
       kms: existsSync(options.caFolder) ? { defaultCaPath: options.caFolder } : {},
       exitsWithoutKms: options.exitsWithoutKms,
       lockInFlight: options.lockInFlight,
+      reserveBytes: options.reserveBytes,
       onNotice: (message) => log.warn(message),
       onRequest: (event) => logRequest(log, event, options.logsRequests),
       onService: (action) => (action === 'stop' ? stop : restart).abort(),

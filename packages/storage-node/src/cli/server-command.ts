@@ -7,6 +7,7 @@ import type { TlsFiles } from '../s3/listener.ts'
 import { parseAddress } from './address.ts'
 import { CliError } from './outcome.ts'
 import type { Io } from './program.ts'
+import { parseSize } from './size.ts'
 
 interface ServerFlags {
   readonly address: string
@@ -14,6 +15,7 @@ interface ServerFlags {
   readonly certsDir?: string
   readonly exitWithoutKms?: boolean
   readonly lockInFlight: 'cut' | 'finish'
+  readonly diskReserve?: string
   readonly json?: boolean
   readonly logRequests?: boolean
 }
@@ -31,6 +33,10 @@ export function addServerCommand(program: Command, io: Io): void {
         .choices(['cut', 'finish'])
         .default('cut'),
     )
+    .option(
+      '--disk-reserve <size>',
+      'Refuse new data that would leave less of the disk free, such as 512MiB (default: 1 % of it, 64MiB to 1GiB)',
+    )
     .option('--log-requests', 'Log every request, not only failures of the node')
     .option('--json', 'Print JSON: one line once the node serves, and the log')
     .addOption(new Option('--console-address <ip:port>').hideHelp())
@@ -44,12 +50,14 @@ Environment, with MinIO's names:
   MINIO_KMS_SECRET_KEY                     Or a key without a server: NAME:BASE64
   MINIO_KMS_AUTO_ENCRYPTION                on: encrypt every object
   MINIO_DOMAIN                             Domains under which buckets are host names
+  LATCHKEY_NODE_DISK_RESERVE               As --disk-reserve
 
 Stops on Ctrl-C or SIGTERM. A second signal ends it at once.`,
     )
     .action(async (dir: string | undefined, flags: ServerFlags) => {
       const folder = dir ?? io.env.MINIO_VOLUMES
       if (!folder) throw new CliError("no data folder is given. See 'latchkey-node server --help'")
+      const reserve = flags.diskReserve ?? io.env.LATCHKEY_NODE_DISK_RESERVE
       const certsDir = flags.certsDir ?? join(homedir(), '.minio', 'certs')
       // Loaded here: the other commands need neither the store nor the server.
       const { runServer } = await import('./run-server.ts')
@@ -61,6 +69,7 @@ Stops on Ctrl-C or SIGTERM. A second signal ends it at once.`,
           caFolder: join(certsDir, 'CAs'),
           exitsWithoutKms: flags.exitWithoutKms ?? false,
           lockInFlight: flags.lockInFlight,
+          reserveBytes: reserve === undefined ? undefined : parseSize(reserve),
           isJson: flags.json ?? io.stderr.isTTY !== true,
           announcesJson: flags.json ?? false,
           logsRequests: flags.logRequests ?? false,

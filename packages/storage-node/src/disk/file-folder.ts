@@ -13,6 +13,7 @@ import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DirectorySync } from './directory-sync.ts'
 import { DataDamagedError, DiskFullError } from './errors.ts'
+import type { FreeSpace } from './free-space.ts'
 import {
   Checksums,
   decodeTail,
@@ -28,24 +29,40 @@ const ID = /^[0-9a-f]{32}$/
 /** Pieces shorter than this are written together: a write costs more than the copy. */
 const GATHERED_BYTES = 256 * 1024
 
+/** About what a record takes, and its rows in the index. */
+const RECORD_BYTES = 4096
+
+/** Whether there is more data with a new file than before, or it takes the place of others. */
+export type Growth = 'grows' | 'replaces'
+
 export class FileFolder {
   readonly #incoming: string
   readonly #files: string
   readonly #incomingSync: DirectorySync
+  readonly #space: FreeSpace | undefined
 
-  /** @param path - of the data folder. */
-  constructor(path: string) {
+  /**
+   * @param path - of the data folder.
+   * @param space - that new data comes from.
+   */
+  constructor(path: string, space?: FreeSpace) {
+    this.#space = space
     this.#incoming = join(path, 'incoming')
     this.#files = join(path, 'files')
     this.#incomingSync = new DirectorySync(this.#incoming)
   }
 
-  /** @param hasChecksums - of the content that will be written. */
-  async create(hasChecksums: boolean): Promise<NewFile> {
+  /**
+   * @param hasChecksums - of the content that will be written.
+   * @throws {@link DiskFullError} if `growth` is `grows`, and only the reserve is left.
+   */
+  async create(hasChecksums: boolean, growth: Growth): Promise<NewFile> {
+    const space = growth === 'grows' ? this.#space : undefined
+    space?.take(RECORD_BYTES)
     const id = randomBytes(ID_BYTES).toString('hex')
     const path = join(this.#incoming, id)
     try {
-      return new NewFile(id, path, await open(path, 'wx', 0o600), hasChecksums, this.#incomingSync)
+      return new NewFile(id, path, await open(path, 'wx', 0o600), hasChecksums, this.#incomingSync, space)
     } catch (error) {
       throw asStorageError(error)
     }
@@ -117,12 +134,22 @@ export class NewFile {
   readonly #file: FileHandle
   readonly #checksums: Checksums | undefined
   readonly #directory: DirectorySync
+  readonly #space: FreeSpace | undefined
   #gathered: Buffer | undefined
   #gatheredBytes = 0
   #contentBytes = 0
 
-  constructor(id: string, path: string, file: FileHandle, hasChecksums: boolean, directory: DirectorySync) {
+  /** @param space - that its content comes from; undefined for one that may use the reserve. */
+  constructor(
+    id: string,
+    path: string,
+    file: FileHandle,
+    hasChecksums: boolean,
+    directory: DirectorySync,
+    space: FreeSpace | undefined,
+  ) {
     this.id = id
+    this.#space = space
     this.#path = path
     this.#file = file
     this.#checksums = hasChecksums ? new Checksums() : undefined
@@ -183,6 +210,7 @@ export class NewFile {
   }
 
   async #writeAll(bytes: Uint8Array): Promise<void> {
+    this.#space?.take(bytes.length)
     try {
       for (let at = 0; at < bytes.length; ) {
         at += (await this.#file.write(bytes, at, bytes.length - at)).bytesWritten

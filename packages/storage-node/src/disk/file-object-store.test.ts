@@ -1,10 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { makeMemoryFolder } from '../../../../test/memory-folder.ts'
+import { DiskFullError } from './errors.ts'
 import { FileObjectStore } from './file-object-store.ts'
 import { EXTERNAL_KEY } from './index-file.ts'
 import type {
@@ -593,5 +594,60 @@ describe('what an external key opens', () => {
     }
     db.close()
     store = await FileObjectStore.open(folder)
+  })
+})
+
+function bytesIn(path: string): number {
+  return readdirSync(path).reduce((sum, name) => sum + statSync(join(path, name)).size, 0)
+}
+
+/** The disk is asked now and then. */
+const untilLookedAt = () => new Promise((resolve) => setTimeout(resolve, 150))
+
+describe('a disk that has only the reserve left', () => {
+  let freeBytes: number
+  beforeEach(async () => {
+    freeBytes = 10_000_000
+    await put('old', Buffer.from('old'))
+    await store[Symbol.asyncDispose]()
+    const look = () => ({ totalBytes: 100_000_000, freeBytes: freeBytes - bytesIn(join(folder, 'incoming')) })
+    store = await FileObjectStore.open(folder, { reserveBytes: 5_000_000, look })
+  })
+
+  test('refuses new data, and content in the middle, and leaves nothing of it', async () => {
+    await expect(put('large', Buffer.alloc(6_000_000))).rejects.toThrow(DiskFullError)
+    expect(readdirSync(join(folder, 'incoming'))).toEqual([])
+    freeBytes = 5_000_000
+    await untilLookedAt()
+    const upload = { internal: {}, headers: {} }
+    await expect(put('small', Buffer.from('small'))).rejects.toThrow(DiskFullError)
+    await expect(store.createBucket('another')).rejects.toThrow(DiskFullError)
+    await expect(store.createUpload('bucket', 'upload', upload)).rejects.toThrow(DiskFullError)
+    const { revision } = store.stat('bucket', 'old')
+    const properties = propertiesOf(Buffer.from('old'))
+    await expect(store.replaceProperties('bucket', 'old', revision, properties)).rejects.toThrow(
+      DiskFullError,
+    )
+    expect(store.list('bucket', { max: 10 }).items.map(({ key }) => key)).toEqual(['old'])
+  })
+
+  test('takes what makes it no fuller: deletes, settings, and what ends an upload', async () => {
+    const begun = await store.createUpload('bucket', 'upload', { internal: {}, headers: {} })
+    const bytes = Buffer.from('part')
+    const facts = () => ({ size: bytes.length, etag: 'etag' })
+    const part = await store.putPart(begun, 1, contentOf(bytes), facts, { isAuthenticated: false })
+    const other = await store.createUpload('bucket', 'other', { internal: {}, headers: {} })
+    freeBytes = 0
+    await untilLookedAt()
+    await expect(
+      store.putPart(begun, 2, contentOf(bytes), facts, { isAuthenticated: false }),
+    ).rejects.toThrow(DiskFullError)
+    await store.completeUpload(begun, [part], propertiesOf(bytes))
+    await store.abortUpload(other)
+    await store.setBucketSettings('bucket', Buffer.from('settings'))
+    expect(await get('upload')).toEqual(bytes)
+    expect(await store.delete('bucket', 'old')).toBe(true)
+    freeBytes = 10_000_000
+    await put('new', bytes)
   })
 })

@@ -19,8 +19,9 @@ import {
   NoSuchUploadError,
   ObjectChangedError,
 } from './errors.ts'
-import { FileFolder, type NewFile } from './file-folder.ts'
+import { FileFolder, type Growth, type NewFile } from './file-folder.ts'
 import { FolderLock } from './folder-lock.ts'
+import { type DiskState, diskStateOf, FreeSpace } from './free-space.ts'
 import { IndexCommits } from './index-commits.ts'
 import { openIndex } from './index-file.ts'
 import { KeyLocks } from './key-locks.ts'
@@ -56,6 +57,10 @@ export interface StoreOptions {
   readonly now?: () => number
   /** Told of what could not be removed or moved; it is tried again at the next start. */
   readonly onProblem?: (error: unknown) => void
+  /** What new data must leave free on the disk. Default: a hundredth of it, 64 MiB at least and 1 GiB at most. */
+  readonly reserveBytes?: number | undefined
+  /** How full the disk is. Default: what it says. */
+  readonly look?: () => DiskState
 }
 
 /** What a put is about to make. */
@@ -102,7 +107,8 @@ export class FileObjectStore implements ObjectStore {
     const lock = FolderLock.acquire(path)
     try {
       const indexPath = join(path, 'index.db')
-      const folder = new FileFolder(path)
+      const { look = () => diskStateOf(path), reserveBytes } = options
+      const folder = new FileFolder(path, new FreeSpace(look, reserveBytes))
       if (!existsSync(indexPath) && !folder.isEmpty()) throw new IndexDamagedError('it is gone')
       const db = openIndex(indexPath)
       try {
@@ -347,14 +353,15 @@ export class FileObjectStore implements ObjectStore {
       this.upload(bucket, key, id)
       const uploaded = new Map(this.#index.parts(id).map((part) => [part.number, part]))
       const parts = chosen.map((part) => filedPart(part, uploaded))
-      return this.#withNewFile(false, (file) => {
+      const write = (file: NewFile) => {
         const object = { ...properties, key, modifiedAt: this.#now(), parts }
         return this.#putObject(bucket, file, object, condition, () => {
           this.upload(bucket, key, id)
           const kept = new Set(parts.map((part) => part.file))
           return this.#dropUpload(id).filter((file) => !kept.has(file))
         })
-      })
+      }
+      return this.#withNewFile(false, write, 'replaces')
     })
   }
 
@@ -408,7 +415,7 @@ export class FileObjectStore implements ObjectStore {
   }
 
   async #putBucket(bucket: Bucket, before: IndexedBucket | undefined): Promise<Bucket> {
-    return this.#withNewFile(false, async (file) => {
+    const write = async (file: NewFile) => {
       const revision = this.#next()
       const { name, createdAt, settings } = bucket
       const firstFile = before?.firstFile ?? file.id
@@ -425,7 +432,8 @@ export class FileObjectStore implements ObjectStore {
         const garbage = before && before.file !== before.firstFile ? [before.file] : []
         return { garbage, result: bucket }
       })
-    })
+    }
+    return this.#withNewFile(false, write, before === undefined ? 'grows' : 'replaces')
   }
 
   /** @param also - changes the index besides, and says which files are superfluous then. */
@@ -476,8 +484,9 @@ export class FileObjectStore implements ObjectStore {
   async #withNewFile<Result>(
     hasChecksums: boolean,
     write: (file: NewFile) => Promise<Result>,
+    growth: Growth = 'grows',
   ): Promise<Result> {
-    const file = await this.#folder.create(hasChecksums)
+    const file = await this.#folder.create(hasChecksums, growth)
     try {
       const result = await write(file)
       this.#later(this.#folder.settle(file.id))

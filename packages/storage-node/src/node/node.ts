@@ -1,9 +1,9 @@
 /** Builds every stage of the node once, connects them, and takes them down again. */
 import { createHash } from 'node:crypto'
-import { statfsSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import { type Environment, isAutoEncryption, type KmsOptions, openKms } from '@latchkey/kms-client/kms'
 import { FileObjectStore } from '../disk/file-object-store.ts'
+import { diskStateOf } from '../disk/free-space.ts'
 import { type AdminServices, findAdminCommand } from '../kms-admin/commands.ts'
 import { findHealthCheck } from '../kms-admin/health.ts'
 import { MeteredKms } from '../kms-admin/metered-kms.ts'
@@ -33,6 +33,8 @@ export interface NodeOptions {
   readonly exitsWithoutKms?: boolean
   /** What becomes of a read whose key is locked meanwhile. Default: `cut`. */
   readonly lockInFlight?: 'cut' | 'finish'
+  /** What new data must leave free on the disk. Default: a hundredth of it, 64 MiB at least and 1 GiB at most. */
+  readonly reserveBytes?: number | undefined
   /** For the operator: what the node waits for, what went wrong behind an answer. */
   readonly onNotice?: (message: string) => void
   readonly onRequest?: (event: RequestEvent) => void
@@ -67,7 +69,10 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
   const opened = openKms(env, options.kms)
   const kms = opened && resources.use(new MeteredKms(opened))
   const store = resources.use(
-    await FileObjectStore.open(folder, { onProblem: (error) => onNotice(messageOf(error)) }),
+    await FileObjectStore.open(folder, {
+      onProblem: (error) => onNotice(messageOf(error)),
+      reserveBytes: options.reserveBytes,
+    }),
   )
   const backend = await openBackend({
     folder,
@@ -138,7 +143,6 @@ export async function startNode(options: NodeOptions): Promise<StorageNode> {
 }
 
 function describe(folder: string, store: FileObjectStore, deploymentId: string, startedMs: number) {
-  const { bsize, blocks, bavail } = statfsSync(folder)
   const { buckets, objects, bytes } = store.totals()
   return {
     deploymentId,
@@ -147,7 +151,7 @@ function describe(folder: string, store: FileObjectStore, deploymentId: string, 
     buckets,
     objects,
     bytes,
-    drive: { path: folder, totalBytes: bsize * blocks, freeBytes: bsize * bavail },
+    drive: { path: folder, ...diskStateOf(folder) },
   }
 }
 

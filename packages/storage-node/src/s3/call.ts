@@ -73,6 +73,7 @@ export function bodyOf(request: IncomingMessage, sendContinue: (() => void) | un
   return () => {
     if (!isAsked) sendContinue?.()
     isAsked = true
-    return request
+    // Whoever leaves it in the middle leaves the connection, too: the reply says why.
+    return request.iterator({ destroyOnReturn: false })
   }
 }

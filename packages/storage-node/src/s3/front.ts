@@ -56,6 +56,7 @@ export function createFront(options: FrontOptions) {
     const startedMs = performance.now()
     const requestId = randomBytes(8).toString('hex').toUpperCase()
     const method = request.method ?? ''
+    const ip = request.socket.remoteAddress ?? '' // It has none any more once it is closed.
     response.setHeader('Server', 'Latchkey')
     response.setHeader('Accept-Ranges', 'bytes')
     response.setHeader('X-Amz-Request-Id', requestId)
@@ -83,7 +84,7 @@ export function createFront(options: FrontOptions) {
         requestId,
         method,
         path: place.path,
-        ip: request.socket.remoteAddress ?? '',
+        ip,
         status: response.statusCode,
         durationMs: performance.now() - startedMs,
         error: failure,
