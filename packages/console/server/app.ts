@@ -76,9 +76,9 @@ export class App {
       await send(exchange, answer)
     } catch (error) {
       if (!isAudited || response.headersSent) throw error
-      const { status, message, code } = this.#asRefusal(exchange, error)
-      await this.#audit(exchange, status, `refused: ${message} (${code})`)
-      throw error
+      const refused = this.#asRefusal(exchange, error)
+      await this.#audit(exchange, refused.status, `refused: ${refused.message} (${refused.code})`)
+      throw refused
     }
   }
 
