@@ -7,7 +7,7 @@ import { prepareStore } from '../sandbox/prepared-store.ts'
 import { PROTOCOLS, startTestServer, type TestServer } from '../sandbox/server.ts'
 import { openLog } from './log-stream.ts'
 import { sleep, until } from './raw-http.ts'
-import { textOf } from './replies.ts'
+import { expectError, NOT_ALLOWED, textOf } from './replies.ts'
 
 interface AuditEvent {
   readonly time: string
@@ -42,6 +42,27 @@ const OUTCOMES = [
 ] as const
 
 describe.each(PROTOCOLS)('over %s', (protocol) => {
+  test('a refusal is opaque to the client, and the error log has its path, its identity and the rule', async () => {
+    const [user, nobody] = [await clientOf('logged user'), await clientOf('logged nobody')]
+    const deny = ['/v1/key/create/app-x*']
+    await using guarded = await startTestServer({
+      policies: { p: { allow: ['/v1/key/create/app-*'], deny, identities: [user.identity] } },
+    })
+    for (const [as, path, why] of [
+      [user, '/v1/key/create/app-xy', "denied by rule '/v1/key/create/app-x*' of policy 'p'"],
+      [user, '/v1/key/create/b%2Dc', "no rule of policy 'p' allows /v1/key/create/b-c"],
+      [nobody, '/v1/key/create/app-1', `identity ${nobody.identity} has no policy`],
+    ] as const) {
+      const reply = await guarded.request('PUT', path, { protocol, as })
+      expectError(reply, 403, NOT_ALLOWED, 'NotAllowed')
+      expect(guarded.errorLog().at(-1)).toMatchObject({
+        level: 'INFO',
+        msg: `${NOT_ALLOWED}: ${why}`,
+        req: { method: 'PUT', path: decodeURIComponent(path), identity: as.identity },
+      })
+    }
+  })
+
   test.each(['audit', 'error'] as const)('the headers of the %s stream come at once', async (log) => {
     const reader = await openLog(server, log, protocol)
     expect(reader.status).toBe(200)
