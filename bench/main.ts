@@ -3,6 +3,7 @@ import { argon2 } from './argon2.ts'
 import { auditProgram } from './audit.ts'
 import { exitOnSignals } from './cleanup.ts'
 import { clientProgram } from './client.ts'
+import { consoleProgram } from './console.ts'
 import { cryptoProgram } from './crypto.ts'
 import { lockProgram } from './lock.ts'
 import { nodeProgram } from './node.ts'
@@ -22,6 +23,7 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
   lock: lockProgram,
   audit: auditProgram,
   watch: watchProgram,
+  console: consoleProgram,
   argon2,
   soak: soakProgram,
   sandbox: sandboxProgram,

@@ -12,11 +12,11 @@ export function UsePlot({ activity }: { readonly activity: Activity }) {
     return () => clearInterval(timer)
   }, [])
   const seconds = activity.seconds(time)
-  const most = Math.max(1, ...seconds.map(({ uses, refusedUses }) => uses + refusedUses))
+  const most = Math.max(...seconds.map(({ uses, refusedUses }) => uses + refusedUses))
   const last = seconds.at(-1)
   const uses = last?.uses ?? 0
   const refused = last?.refusedUses ?? 0
-  const scale = HEIGHT / most
+  const scale = HEIGHT / Math.max(1, most)
   const bars = (from: (index: number) => number, to: (index: number) => number) =>
     seconds
       .map((_, index) => {

@@ -97,6 +97,11 @@ export class KeyTable {
     await this.#listing
   }
 
+  /** To be called after a change of one's own: where nothing is watched, nobody else tells of it. */
+  noteChange(): void {
+    if (!this.#isWatched) void this.refresh()
+  }
+
   async #list(): Promise<void> {
     const listed = new Set<string>()
     try {

@@ -9,7 +9,7 @@ import { tellDone } from '../state/notices.ts'
 import { routeTo } from '../state/route.ts'
 
 export function CreateKeyDialog({ onClose }: { readonly onClose: () => void }) {
-  const { session } = useConsole()
+  const { session, keys } = useConsole()
   const [name, setName] = useState('')
   const [takesErasedName, setTakesErasedName] = useState(false)
   const nameId = useId()
@@ -20,6 +20,7 @@ export function CreateKeyDialog({ onClose }: { readonly onClose: () => void }) {
     event.preventDefault()
     run(async () => {
       await createKey(session, name, takesErasedName)
+      keys.noteChange()
       tellDone(`Key ${name} was created.`)
       location.hash = routeTo('keys', [name])
       onClose()

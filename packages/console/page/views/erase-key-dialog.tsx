@@ -39,6 +39,7 @@ export function EraseKeyDialog({ name, onClose }: EraseKeyDialogProps) {
         await scheduleDeletion(context.session, name, `${days}d`)
         tellDone(`Key ${name} will be erased in ${days} days, and can’t be used until that is cancelled.`)
       }
+      context.keys.noteChange()
       onClose()
     })
   }

@@ -8,7 +8,7 @@ import { tellDone } from '../state/notices.ts'
 import { routeTo } from '../state/route.ts'
 
 export function ImportKeyDialog({ onClose }: { readonly onClose: () => void }) {
-  const { session } = useConsole()
+  const { session, keys } = useConsole()
   const [name, setName] = useState('')
   const [cipher, setCipher] = useState('AES256')
   const keyField = useRef<HTMLInputElement>(null)
@@ -22,6 +22,7 @@ export function ImportKeyDialog({ onClose }: { readonly onClose: () => void }) {
     const key = keyField.current?.value.trim() ?? ''
     run(async () => {
       await importKey(session, name, key, cipher)
+      keys.noteChange()
       tellDone(`Key ${name} was imported.`)
       location.hash = routeTo('keys', [name])
       onClose()

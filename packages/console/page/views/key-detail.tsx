@@ -33,6 +33,7 @@ export function KeyDetail({ name }: { readonly name: string }) {
   const change = (what: PlainChange) =>
     run(async () => {
       await changeKey(session, what, name)
+      keys.noteChange()
       tellDone(`Key ${name} ${DONE[what]}.`)
     })
 
@@ -115,6 +116,14 @@ function Facts({ row }: { readonly row: KeyRow }) {
       <Fact label="Created by" isWide>
         <FullIdentity text={row.createdBy} />
       </Fact>
+      {row.state !== 'erased' && <FactsOfLife row={row} />}
+    </dl>
+  )
+}
+
+function FactsOfLife({ row }: { readonly row: KeyRow }) {
+  return (
+    <>
       <Fact label="Last use">
         <Moment time={row.lastUsedAt} none="never, as far as the server knows" />
       </Fact>
@@ -128,7 +137,7 @@ function Facts({ row }: { readonly row: KeyRow }) {
         <Name text={row.algorithm ?? '–'} />
       </Fact>
       <Fact label="Revision">{row.revision ?? '–'}</Fact>
-    </dl>
+    </>
   )
 }
 
@@ -156,7 +165,10 @@ function ReceiptCard({ name }: { readonly name: string }) {
   return (
     <div class="card receipt">
       <h3>Receipt of the erasure</h3>
-      <p>Erased at {receipt.erased_at}. The server gives this signed receipt once: keep it.</p>
+      <p>
+        Erased at <Moment time={parseTime(receipt.erased_at)} />. The server gives this signed receipt once:
+        keep it.
+      </p>
       <ul class="quiet">
         {receipt.not_covered.map((each) => (
           <li key={each}>Not covered: {each}.</li>
