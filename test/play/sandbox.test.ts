@@ -1,12 +1,14 @@
 /** `npm start`: what it prints works as printed, what it keeps is kept, and nothing of it stays behind. */
 import { execFile } from 'node:child_process'
+import { createPublicKey } from 'node:crypto'
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { KesClient, KeyDisabledError, NotAllowedError } from '@latchkey/kms-client'
+import { ApiKey, KesClient, KeyDisabledError, NotAllowedError } from '@latchkey/kms-client'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { Browser } from '../console/browser.ts'
 import { peerTest } from '../peers/peer.ts'
 import { type Announcement, isRunning, ROOT, StartProcess } from './start-process.ts'
 
@@ -143,6 +145,7 @@ test('without a terminal it prints one line of JSON without a secret, and what i
   const path = join(folder, 'sandbox')
   expect(announced).toMatchObject({
     key_server: expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/),
+    console: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
     s3: expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/),
     folder: path,
     pid: sandbox.pid,
@@ -188,6 +191,39 @@ test('root may do everything; the node may create keys, generate and decrypt, an
   }
   await root.disableKey('mine')
   await expect(node.generateKey('mine')).rejects.toThrow(KeyDisabledError)
+})
+
+test('the console lets root in, warns that this is a sandbox, and shows what is stored', async () => {
+  await using sandbox = start()
+  const announced = await sandbox.announced()
+  await typed([
+    `. ${announced.env_file}`,
+    `curl -sfK '${folder}/sandbox/curl' -X PUT ${announced.s3}/photos`,
+    'latchkey-node encrypt set sse-s3 photos',
+  ])
+  const root = ApiKey.parse((await readFile(announced.api_key_file, 'utf8')).trim())
+  const browser = await new Browser(announced.console).login({
+    privateKey: root.privateKey,
+    publicKey: createPublicKey(root.privateKey),
+  })
+  expect((await browser.send('GET', '/')).text).toContain('<!doctype html>')
+  expect((await browser.send('GET', '/console/info')).json).toMatchObject({
+    sandbox: true,
+    admin: true,
+    identity: announced.root_identity,
+  })
+  expect((await browser.send('GET', '/console/node/buckets')).json).toMatchObject({
+    buckets: [{ name: 'photos', encryption: { kind: 'SSE-S3' } }],
+  })
+})
+
+test("the key server's config is one without problems, for whoever has read the file 'env'", async () => {
+  const first = start()
+  const announced = await first.announced()
+  await first.stop()
+  const config = join(folder, 'sandbox/kes.yml')
+  const { stdout } = await typed([`. ${announced.env_file}`, `kes config check ${config}`])
+  expect(stdout).toContain('no problems found')
 })
 
 test('a folder has one sandbox at a time', async () => {
@@ -243,6 +279,7 @@ test('ports that are taken are said plainly, and others are found; one that was 
   // Others may have these ports on this machine: the first sandbox has them, or another program.
   expect(text).toMatch(/Port 7373 is taken, so the key server listens on \d+\./)
   expect(text).toMatch(/Port 9000 is taken, so S3 listens on \d+\./)
+  expect(text).toMatch(/Port 9001 is taken, so the console listens on \d+\./)
   expect(text).not.toContain(keyServer)
   expect(text).not.toContain(s3)
 
@@ -273,7 +310,8 @@ test('two that start at the same moment find ports of their own', async () => {
   await using first = start('first')
   await using second = start('second')
   const [one, other] = await Promise.all([first.announced(), second.announced()])
-  expect(new Set([one.key_server, one.s3, other.key_server, other.s3]).size).toBe(4)
+  const urls = [one, other].flatMap(({ key_server: keyServer, s3, console }) => [keyServer, s3, console])
+  expect(new Set(urls.map((url) => new URL(url).port)).size).toBe(6)
 })
 
 test.each([

@@ -19,6 +19,7 @@ export interface StartOptions {
 /** What a sandbox prints without a terminal. */
 export interface Announcement {
   readonly key_server: string
+  readonly console: string
   readonly s3: string
   readonly pid: number
   readonly pids: { readonly key_server: number; readonly node: number }

@@ -1,19 +1,26 @@
 /** `npm start`: the sandbox, from options to a clean end. */
 import { existsSync } from 'node:fs'
-import { BlockList, isIP, isIPv6 } from 'node:net'
+import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { parseArgs } from 'node:util'
 import { aborted, isInterruption, reportFailure, stopSignal } from './outcome.ts'
 import { ROOT } from './sandbox/programs.ts'
 import { findS3Clients, type S3Clients } from './sandbox/s3-clients.ts'
-import { type Sandbox, startSandbox, USUAL_PORTS } from './sandbox/sandbox.ts'
+import {
+  isLoopback,
+  type Sandbox,
+  type SandboxOptions,
+  startSandbox,
+  USUAL_PORTS,
+} from './sandbox/sandbox.ts'
 import { folderState } from './sandbox/sandbox-folder.ts'
 import { describe, lockedKeyNotice, welcome } from './welcome.ts'
 
 const HELP = `npm start -- [options]
 
-Starts a sandbox on this machine: a key server, and a storage node that speaks S3 and encrypts under its keys.
+Starts a sandbox on this machine: a key server with its console, and a storage node that speaks S3 and encrypts
+under its keys.
 It ends with Ctrl-C; the next start finds everything as it was. Without a terminal it prints one line of JSON.
 
 Options:
@@ -22,6 +29,7 @@ Options:
   --yes            Don't ask
   --port N         Port of the key server; must be free     (default: ${USUAL_PORTS.keyServer}, or the next that is free)
   --node-port N    Port of S3; must be free                 (default: ${USUAL_PORTS.node}, or the next that is free)
+  --console-port N Port of the console; must be free        (default: ${USUAL_PORTS.console}, or the next that is free)
   --address IP     Listen on this address                   (default: 127.0.0.1)
   --i-know-this-is-public
                    Let --address be one that other machines reach
@@ -30,16 +38,12 @@ Options:
 The key server alone, without a sandbox: npx kes server --help
 `
 
-const LOOPBACK = new BlockList()
-LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4')
-LOOPBACK.addAddress('::1', 'ipv6')
-
 interface Options {
   readonly folder: string
   readonly isReset: boolean
   readonly isSure: boolean
   readonly host: string
-  readonly ports: { readonly keyServer?: number; readonly node?: number }
+  readonly ports: SandboxOptions['ports']
   /** Names of the options that have chosen them. */
   readonly chosenPorts: readonly string[]
 }
@@ -52,6 +56,7 @@ function parseOptions(): Options | undefined {
       yes: { type: 'boolean' },
       port: { type: 'string' },
       'node-port': { type: 'string' },
+      'console-port': { type: 'string' },
       address: { type: 'string' },
       'i-know-this-is-public': { type: 'boolean' },
       help: { type: 'boolean' },
@@ -60,21 +65,21 @@ function parseOptions(): Options | undefined {
   if (values.help) return undefined
   const host = values.address ?? '127.0.0.1'
   if (isIP(host) === 0) throw new Error(`'--address ${host}' is no IP address`)
-  const isLoopback = LOOPBACK.check(host, isIPv6(host) ? 'ipv6' : 'ipv4')
-  if (!isLoopback && !values['i-know-this-is-public']) {
+  if (!isLoopback(host) && !values['i-know-this-is-public']) {
     throw new Error(
       `${host} can be reached from other machines, and a sandbox protects nothing: add --i-know-this-is-public if that is what you want`,
     )
   }
   const keyServer = parsePort('port', values.port)
   const node = parsePort('node-port', values['node-port'])
+  const console = parsePort('console-port', values['console-port'])
   return {
     folder: resolve(values.persist ?? join(ROOT, 'data', 'sandbox')),
     isReset: values.reset ?? false,
     isSure: values.yes ?? false,
     host,
-    ports: { ...(keyServer && { keyServer }), ...(node && { node }) },
-    chosenPorts: ['port', 'node-port'].filter((name) => name in values),
+    ports: { ...(keyServer && { keyServer }), ...(node && { node }), ...(console && { console }) },
+    chosenPorts: ['port', 'node-port', 'console-port'].filter((name) => name in values),
   }
 }
 
@@ -113,7 +118,7 @@ async function main(): Promise<number> {
   await using sandbox = await startSandbox({
     ...options,
     certificates: join(ROOT, 'certs'),
-    onLockedKey: (key, environmentFile) => process.stderr.write(lockedKeyNotice(key, environmentFile)),
+    onLockedKey: (key, how) => process.stderr.write(lockedKeyNotice(key, how)),
     signal,
   })
   print(sandbox, options, await clients)

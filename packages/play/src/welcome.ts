@@ -31,6 +31,7 @@ export function welcome({ facts, apiKey, secretKey }: Sandbox, options: WelcomeO
   const blocks = [
     [bold(`The Latchkey sandbox is up.`) + dim(` ${timesOf(options.readyMs, facts)}`)],
     [
+      field('Console', `${facts.console} ${dim('for a browser; it asks for your API key')}`),
       field('Key server', facts.keyServer),
       field('S3', facts.node),
       ...portRemarks(facts, options.chosenPorts),
@@ -131,6 +132,7 @@ export function describe({ facts }: Sandbox, readyMs: number): string {
   const { root, timings } = facts
   return `${JSON.stringify({
     key_server: facts.keyServer,
+    console: facts.console,
     s3: facts.node,
     pid: process.pid,
     pids: { key_server: facts.pids.keyServer, node: facts.pids.node },
@@ -155,9 +157,13 @@ export function describe({ facts }: Sandbox, readyMs: number): string {
 }
 
 /** The node's own key is locked since the last start. */
-export function lockedKeyNotice(key: string, environmentFile: string): string {
+export function lockedKeyNotice(
+  key: string,
+  { environmentFile, console }: Pick<SandboxFacts, 'environmentFile' | 'console'>,
+): string {
   return `
-  The storage node waits: its own key, ${key}, is locked. To enable it, in another terminal:
+  The storage node waits: its own key, ${key}, is locked. Enable it in the console at ${console},
+  or in another terminal:
 
     . ${typed(environmentFile)}
     npx kes key enable ${key}
@@ -165,9 +171,10 @@ export function lockedKeyNotice(key: string, environmentFile: string): string {
 `
 }
 
-function portRemarks({ keyServer, node }: SandboxFacts, chosen: readonly string[]): string[] {
+function portRemarks({ keyServer, console, node }: SandboxFacts, chosen: readonly string[]): string[] {
   const ports = [
     { name: 'the key server', url: keyServer, usual: USUAL_PORTS.keyServer, option: 'port' },
+    { name: 'the console', url: console, usual: USUAL_PORTS.console, option: 'console-port' },
     { name: 'S3', url: node, usual: USUAL_PORTS.node, option: 'node-port' },
   ]
   return ports.flatMap(({ name, url, usual, option }) => {

@@ -1,22 +1,25 @@
 /** Key server and storage node as a visitor has them: the real programs, each a process of its own, on one folder. */
-import { isIPv4, isIPv6 } from 'node:net'
+import { BlockList, isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { KesClient } from '@latchkey/kms-client'
 import { type DevelopmentCertificates, makeCertificates } from '../../../../certs/make-certs.ts'
 import { ChildProgram, ProgramEndedError } from './child-program.ts'
 import { type ClientSettings, curlConfig, shellEnvironment } from './client-files.ts'
-import { keyServerConfig } from './key-server-config.ts'
+import { consoleVariables, keyServerConfig } from './key-server-config.ts'
 import { areFree, choosePorts } from './ports.ts'
 import { KES, NODE } from './programs.ts'
 import { type Identity, SandboxFolder } from './sandbox-folder.ts'
 
-export const USUAL_PORTS = { keyServer: 7373, node: 9000 } as const
+export const USUAL_PORTS = { keyServer: 7373, console: 9001, node: 9000 } as const
 /** The node's own: its settings lie encrypted under it, and objects whose request names no key. */
 export const DEFAULT_KEY = 'sandbox-default'
 const ACCESS_KEY = 'sandbox'
 /** Another program may take a port between our look at it and the start of ours. */
 const ATTEMPTS_MAX = 4
 const UNSPECIFIED = ['0.0.0.0', '::']
+const LOOPBACK = new BlockList()
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4')
+LOOPBACK.addAddress('::1', 'ipv6')
 
 export interface SandboxOptions {
   readonly folder: string
@@ -28,8 +31,8 @@ export interface SandboxOptions {
   readonly host: string
   /** Without a word, the usual ones or the next free. */
   readonly ports: Readonly<Partial<Record<keyof typeof USUAL_PORTS, number>>>
-  /** The storage node does not start before the visitor has enabled this key, with what this file has. */
-  readonly onLockedKey: (key: string, environmentFile: string) => void
+  /** The storage node does not start before the visitor has enabled this key, in the console or on a command line. */
+  readonly onLockedKey: (key: string, how: Pick<SandboxFacts, 'environmentFile' | 'console'>) => void
   /** Ends a start; a sandbox that runs is stopped. */
   readonly signal: AbortSignal
 }
@@ -39,6 +42,7 @@ export interface SandboxFacts {
   readonly folder: string
   /** URLs. */
   readonly keyServer: string
+  readonly console: string
   readonly node: string
   readonly caFile: string
   /** A shell reads it. */
@@ -84,6 +88,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   for (let attempt = 1; ; attempt += 1) {
     const ports = await choosePorts(options.host, [
       { wanted: options.ports.keyServer, usual: USUAL_PORTS.keyServer, option: '--port' },
+      { wanted: options.ports.console, usual: USUAL_PORTS.console, option: '--console-port' },
       { wanted: options.ports.node, usual: USUAL_PORTS.node, option: '--node-port' },
     ])
     try {
@@ -142,9 +147,15 @@ async function startPrograms(
   const { folder, certificates, root, nodeIdentity, secretKey } = kept
   await using running = new AsyncDisposableStack()
   const clock = new Clock()
-  const [keyServerAddress = '', nodeAddress = ''] = ports.map((port) => formatAddress(host, port))
-  const shownHost = UNSPECIFIED.includes(host) ? '127.0.0.1' : host
-  const [keyServer = '', node = ''] = ports.map((port) => `https://${formatAddress(shownHost, port)}`)
+  const [keyServerAddress = '', consoleAddress = '', nodeAddress = ''] = ports.map((port) =>
+    formatAddress(host, port),
+  )
+  const [shownKeyServer = '', shownConsole = '', shownNode = ''] = ports.map((port) =>
+    formatAddress(shownHost(host), port),
+  )
+  const keyServer = `https://${shownKeyServer}`
+  const node = `https://${shownNode}`
+  const consoleUrl = `${isLoopback(host) ? 'http' : 'https'}://${shownConsole}`
   const clients = {
     keyServer,
     node,
@@ -160,7 +171,10 @@ async function startPrograms(
       address: keyServerAddress,
       rootIdentity: root.apiKey.identity,
       nodeIdentity: nodeIdentity.apiKey.identity,
+      console: { address: consoleAddress, origin: consoleUrl },
+      node,
       files: {
+        ca: certificates.caCertificate,
         tlsKey: certificates.serverKey,
         tlsCert: certificates.serverCertificate,
         store: folder.pathOf('keys.db'),
@@ -173,6 +187,7 @@ async function startPrograms(
       name: 'the key server',
       main: KES,
       args: ['server', '--config', config],
+      env: consoleVariables(ACCESS_KEY, secretKey),
       logFile: folder.pathOf('logs', 'key-server.log'),
       isReady: (stdout) => stdout.includes('Server is up and running'),
       signal,
@@ -180,7 +195,9 @@ async function startPrograms(
   )
   const keyServerMs = clock.lap()
 
-  await untilUsable(DEFAULT_KEY, { ...clients, signal }, () => onLockedKey(DEFAULT_KEY, environmentFile))
+  await untilUsable(DEFAULT_KEY, { ...clients, signal }, () =>
+    onLockedKey(DEFAULT_KEY, { environmentFile, console: consoleUrl }),
+  )
   clock.lap()
   const storage = running.use(
     await ChildProgram.start({
@@ -209,6 +226,7 @@ async function startPrograms(
     facts: {
       folder: folder.path,
       keyServer,
+      console: consoleUrl,
       node,
       caFile: certificates.caCertificate,
       environmentFile,
@@ -257,13 +275,20 @@ function formatAddress(host: string, port: number): string {
   return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
 }
 
-/** What the certificate must be good for. */
+export function isLoopback(host: string): boolean {
+  return LOOPBACK.check(host, isIPv6(host) ? 'ipv6' : 'ipv4')
+}
+
+/** The one of several addresses that is told: to others than this machine, if there is one. */
+function shownHost(host: string): string {
+  return UNSPECIFIED.includes(host) ? (addressesOf(host)[0] ?? '127.0.0.1') : host
+}
+
+/** What the certificate must be good for, beside the loopback's. */
 function addressesOf(host: string): string[] {
   if (!UNSPECIFIED.includes(host)) return [host]
-  const all = Object.values(networkInterfaces()).flatMap((found) =>
-    (found ?? []).map(({ address }) => address),
-  )
-  return all.filter((address) => isIPv4(address))
+  const all = Object.values(networkInterfaces()).flatMap((found) => found ?? [])
+  return all.filter(({ internal, family }) => !internal && family === 'IPv4').map(({ address }) => address)
 }
 
 /** Laps since the last look at it. */
