@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import {
   chmodSync,
+  chownSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -497,6 +498,28 @@ no problems, no warnings
       ),
     ])
     expect(remedyOf(examined).commands?.[0]).toContain(`sport = :${other.port}`)
+  })
+
+  test('an address that this machine does not have is told', async () => {
+    await makeStore()
+    installation.editConfig('127.0.0.1:0', '192.0.2.1:7373') // RFC 5737: of nobody.
+    const { wrong } = await examine()
+    expect(wrong).toEqual([
+      expect.stringMatching(/^warning names: the certificate is not for 192\.0\.2\.1/),
+      'problem address: the server can not listen on 192.0.2.1:7373: no interface of this machine has that address',
+    ])
+  })
+
+  test('root is told that it sees more than the server will', async ({ skip }) => {
+    if (process.getuid?.() !== 0) skip('only root can give a file away')
+    await makeStore()
+    chownSync(installation.storeFile, 10_001, 10_001)
+    const examined = await examine()
+    expect(examined).toMatchObject({
+      code: 0,
+      wrong: ["warning user: this runs as root, who may do everything; the store's owner is user 10001"],
+    })
+    expect(remedyOf(examined).commands?.[0]).toMatch(/^setpriv --reuid=10001 --regid=10001 /)
   })
 
   test('every problem of the config file is told with its line', async () => {

@@ -161,10 +161,11 @@ test('a server decrypts with the keys that came from a Go KES, and refuses those
   await second.stop()
 })
 
-test('killed in the middle, again and again, it ends with every key once', async () => {
+test('killed in the middle, again and again, it ends with every key once', async ({ annotate }) => {
   const names = Array.from({ length: KEYS }, (_, index) => `key-${String(index).padStart(6, '0')}`)
   makeKeys(...names)
   const counts: number[] = []
+  const startedMs = performance.now()
   for (let kill = 0; kill < KILLS; kill++) {
     const child = spawn(process.execPath, [MAIN, 'migrate', '--from', folder, '--to', target.configFile])
     const closed = once(child, 'close')
@@ -177,6 +178,8 @@ test('killed in the middle, again and again, it ends with every key once', async
   expect(counts.some((count) => count > 0 && count < KEYS)).toBe(true)
 
   const { code, stdout } = await migrate()
+  const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
+  await annotate(`${KEYS} keys in ${seconds} s, killed after ${counts.join(', ')}`)
   const [, migrated = '0'] = /Migrated +(\d+) keys/.exec(stdout) ?? []
   const [, present = '0'] = /The target had (\d+)/.exec(stdout) ?? []
   expect({ code, all: Number(migrated) + Number(present) }).toEqual({ code: 0, all: KEYS })

@@ -78,6 +78,8 @@ function describe(error: unknown, call: ApiCall, refused: Refused): Explanation 
   return { text: error instanceof Error ? error.message : String(error), hints: [] }
 }
 
+const LOOK_CLOSER = "'kes doctor' looks at each step on the way to the server."
+
 function describeConnection(error: KesConnectionError, call: ApiCall): Explanation {
   const cause = rootCause(error.cause)
   const request = goRequest(error.endpoint, call)
@@ -87,10 +89,10 @@ function describeConnection(error: KesConnectionError, call: ApiCall): Explanati
       "name its CA with '--ca FILE' or KES_CA_PATH; '-k' skips the check, which is for development only"
     return {
       text: `${request}: ${tls}`,
-      hints: [`The server's certificate is signed by an unknown authority: ${advice}.`],
+      hints: [`The server's certificate is signed by an unknown authority: ${advice}.`, LOOK_CLOSER],
     }
   }
-  if (tls !== undefined) return { text: `${request}: ${tls}`, hints: [`${error.message}.`] }
+  if (tls !== undefined) return { text: `${request}: ${tls}`, hints: [`${error.message}.`, LOOK_CLOSER] }
 
   const network = NETWORK_TEXTS[cause.code]
   const reason =
@@ -103,7 +105,7 @@ function describeConnection(error: KesConnectionError, call: ApiCall): Explanati
     cause.code === 'ECONNREFUSED'
       ? `No server answers at ${error.endpoint}. Start one with 'kes server --dev', or name another one with KES_SERVER.`
       : `${error.message}.`
-  return { text: `kes: connection error: ${request}: ${reason}`, hints: [advice] }
+  return { text: `kes: connection error: ${request}: ${reason}`, hints: [advice, LOOK_CLOSER] }
 }
 
 /** Whatever a policy says. */

@@ -108,7 +108,8 @@ function examineSecretFiles(findings: Findings, file: string, { tls, keystore }:
   const unseal = keystore.type === 'sqlite' || keystore.type === 'fs' ? keystore.unseal : undefined
   const text = readFileSync(file, 'utf8')
   const written = [tls.password, unseal?.type === 'passphrase' ? unseal.passphrase : undefined]
-  const isSecret = written.some((secret) => secret !== undefined && text.includes(secret.reveal()))
+  const texts = written.map((secret) => secret?.reveal() ?? '')
+  const isSecret = texts.some((secret) => secret !== '' && text.includes(secret))
   // A key file that is open to others is refused by the server, and so by what reads it below.
   const passphraseFile = unseal?.type === 'passphrase-file' ? unseal.path : undefined
   checkMode(findings, tls.keyFile, 'problem', 'the private key')
