@@ -14,8 +14,8 @@ import {
 import { delimiter, dirname, join } from 'node:path'
 
 const ROOT = join(import.meta.dirname, '..')
-/** Those that others install. */
-const PUBLISHED = ['kms-client', 'kes-server', 'storage-node']
+/** What is compiled, below `packages`. */
+const OUTPUTS = ['kms-client/dist', 'console/build', 'kes-server/dist', 'storage-node/dist']
 
 /** What `dist` was compiled from. */
 const STAMP = join(ROOT, 'node_modules/.cache/latchkey-build')
@@ -33,8 +33,7 @@ export function buildPackages(): void {
   try {
     const digest = digestOfSources()
     const isBuilt = existsSync(STAMP) && readFileSync(STAMP, 'utf8') === digest
-    if (isBuilt && PUBLISHED.every((name) => existsSync(join(ROOT, 'packages', name, 'dist/index.js'))))
-      return
+    if (isBuilt && OUTPUTS.every((output) => existsSync(join(ROOT, 'packages', output, 'index.js')))) return
     compile()
     writeFileSync(STAMP, digest)
   } finally {

@@ -1,4 +1,4 @@
-// `npm run tarballs`: the server and its client as they are published, for who installs them without a registry.
+// `npm run tarballs`: the server, its client and its console as they are published, for who installs them without a registry.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
@@ -7,7 +7,7 @@ import { PNPM } from './pnpm.mjs'
 import { buildPackages } from './published-project.ts'
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
-const PACKAGES = ['kms-client', 'kes-server']
+const PACKAGES = ['kms-client', 'console', 'kes-server']
 
 const folder = resolve(process.argv[2] ?? join(ROOT, 'build/packages'))
 rmSync(folder, { recursive: true, force: true })

@@ -500,6 +500,20 @@ no problems, no warnings
     expect(remedyOf(examined).commands?.[0]).toContain(`sport = :${other.port}`)
   })
 
+  test("the console's address is looked at, too", async () => {
+    await makeStore()
+    await using other = await listening(createServer())
+    installation.editConfig('"version"', `"console": {"address": "127.0.0.1:${other.port}"}, "version"`)
+    const examined = await examine()
+    expect(examined.wrong).toEqual([
+      expect.stringMatching(`^problem address: 127.0.0.1:${other.port} is in use by `),
+    ])
+    expect(remedyOf(examined).advice).toBe("end it, or choose another 'console.address'")
+    expect(examined.findings.map(({ message }) => message)).toContain(
+      'the package of the console is installed',
+    )
+  })
+
   test('an address that this machine does not have is told', async () => {
     await makeStore()
     installation.editConfig('127.0.0.1:0', '192.0.2.1:7373') // RFC 5737: of nobody.

@@ -25,17 +25,19 @@ import { serverOf } from '../sandbox/certificates.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const FILE = readFileSync(join(ROOT, 'deploy/Containerfile'), 'utf8')
-const PACKAGES = ['kms-client', 'kes-server']
+const PACKAGES = ['kms-client', 'console', 'kes-server']
 
 let folder: string
 /** As `/opt/latchkey` of the container. */
 let installed: string
 let port: number
+let consolePort: number
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'latchkey-container-'))
   chmodSync(folder, 0o755)
   port = await freePort()
+  consolePort = await freePort()
   const tarballs = join(folder, 'packages')
   const { code, stderr } = await run(process.execPath, ['scripts/tarballs.ts', tarballs], {
     cwd: ROOT,
@@ -112,6 +114,7 @@ workers: 2
 admin: {identity: disabled}
 tls: {key: ${write('tls.key', key)}, cert: ${write('tls.crt', cert)}}
 api: {${api}}
+console: {address: 127.0.0.1:${consolePort}}
 keys: [{name: my-key}]
 keystore:
   sqlite:
@@ -188,6 +191,8 @@ test('the server runs there, and is found healthy', async ({ skip }) => {
     const output = gather(server)
     await expect.poll(() => output.stdout + output.stderr, { timeout: 30_000 }).toContain('up and running')
     expect(await checkHealth()).toEqual({ code: 0, stdout: '', stderr: '' })
+    const page = await fetch(`http://127.0.0.1:${consolePort}/`)
+    expect([page.status, await page.text()]).toEqual([200, expect.stringContaining('<script')])
     server.kill('SIGTERM')
     const [code] = await once(server, 'close')
     expect([start, code, output.stderr.includes('"level":"ERROR"')]).toEqual([start, 0, false])

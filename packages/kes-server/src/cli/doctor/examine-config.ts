@@ -2,11 +2,12 @@
 import type { X509Certificate } from 'node:crypto'
 import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { formatAddress } from '../../config/address.ts'
-import type { Config } from '../../config/config.ts'
+import { type Address, formatAddress } from '../../config/address.ts'
+import type { Config, ConsoleConfig } from '../../config/config.ts'
 import { loadConfigFile, type ParsedConfig } from '../../config/load-config.ts'
 import { ConfigError, formatProblem } from '../../config/problem.ts'
 import { findUnsupportedStore } from '../../config/supported-stores.ts'
+import { loadConsole } from '../../console/load-console.ts'
 import {
   type DiskKeystore,
   holderOf,
@@ -62,7 +63,8 @@ export async function examineConfig(question: ConfigQuestion): Promise<readonly 
   examineSecretFiles(findings, question.file, config)
   examineTls(findings, config, question)
   const holder = examineStore(findings, config, question)
-  await examineAddress(findings, config, holder)
+  await examineAddress(findings, 'address', config.address, holder)
+  if (config.console !== undefined) await examineConsole(findings, config.console, holder)
   examineDisks(findings, config, question.spaceOf ?? spaceOf)
   return findings.all
 }
@@ -104,10 +106,11 @@ function examineRights(findings: Findings, { adminIsDisabled, policies }: Config
   }
 }
 
-function examineSecretFiles(findings: Findings, file: string, { tls, keystore }: Config): void {
+function examineSecretFiles(findings: Findings, file: string, { tls, keystore, console }: Config): void {
   const unseal = keystore.type === 'sqlite' || keystore.type === 'fs' ? keystore.unseal : undefined
   const text = readFileSync(file, 'utf8')
-  const written = [tls.password, unseal?.type === 'passphrase' ? unseal.passphrase : undefined]
+  const passphrase = unseal?.type === 'passphrase' ? unseal.passphrase : undefined
+  const written = [tls.password, passphrase, console?.node?.secretKey]
   const texts = written.map((secret) => secret?.reveal() ?? '')
   const isSecret = texts.some((secret) => secret !== '' && text.includes(secret))
   // A key file that is open to others is refused by the server, and so by what reads it below.
@@ -350,9 +353,25 @@ function examineContent(findings: Findings, keystore: DiskKeystore, place: Store
   } else findings.ok('clock', 'the clock is not behind the last change of a key')
 }
 
+async function examineConsole(
+  findings: Findings,
+  { address }: ConsoleConfig,
+  holder: StoreHolder | undefined,
+): Promise<void> {
+  try {
+    await loadConsole()
+    findings.ok('console', 'the package of the console is installed')
+  } catch (error) {
+    findings.problem('console', messageOf(error))
+  }
+  await examineAddress(findings, 'console.address', address, holder)
+}
+
+/** @param field - of the config, that has the address. */
 async function examineAddress(
   findings: Findings,
-  { address }: Config,
+  field: string,
+  address: Address,
   holder: StoreHolder | undefined,
 ): Promise<void> {
   const { port } = address
@@ -373,7 +392,7 @@ async function examineAddress(
     findings.ok('address', `the server with pid ${holder.pid} listens on ${where}`)
   } else if (code === 'EADDRINUSE') {
     findings.problem('address', `${where} is in use by ${who}`, {
-      advice: "end it, or choose another 'address'",
+      advice: `end it, or choose another '${field}'`,
       commands: [`ss --listening --tcp --numeric --processes 'sport = :${port}'`],
     })
   } else {
@@ -382,7 +401,7 @@ async function examineAddress(
       EADDRNOTAVAIL: 'no interface of this machine has that address',
     }
     findings.problem('address', `the server can not listen on ${where}: ${reasons[code] ?? code}`, {
-      advice: "correct 'address'",
+      advice: `correct '${field}'`,
       commands: ['ip address'],
     })
   }
