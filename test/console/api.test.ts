@@ -227,11 +227,16 @@ describe.each([1, 2])('with %i workers', (workers) => {
   })
 })
 
-test('a server that can not listen for its console leaves nothing open', async () => {
-  await using first = await startTestServer(optionsOf(1))
-  const address = { host: '127.0.0.1', port: Number(new URL(first.consoleUrl).port) }
-  const options = { ...optionsOf(1), console: { address } }
-  await expect(startTestServer(options)).rejects.toThrow('EADDRINUSE')
-  await using second = await startTestServer({ ...options, console: {} }) // The store is free.
-  expect(second.consoleUrl).not.toBe(first.consoleUrl)
-})
+test.each([1, 2])(
+  'a server of %i that can not listen for its console leaves nothing open',
+  async (workers) => {
+    await using first = await startTestServer(optionsOf(1))
+    const port = Number(new URL(first.consoleUrl).port)
+    const options = { ...optionsOf(workers), console: { address: { host: '127.0.0.1', port } } }
+    await expect(startTestServer(options)).rejects.toThrow(
+      `the console can not listen on 127.0.0.1:${port}, the config's 'console.address': another program listens there`,
+    )
+    await using second = await startTestServer({ ...options, console: {} }) // The store is free.
+    expect(second.consoleUrl).not.toBe(first.consoleUrl)
+  },
+)

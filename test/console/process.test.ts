@@ -32,11 +32,6 @@ function start(workers: number): Promise<ServerProcess> {
   return installation.start(['--config', installation.configFile, '--workers', String(workers)])
 }
 
-/** As the banner has it. */
-function consoleUrl(server: ServerProcess): string {
-  return /^Console +· (\S+)$/m.exec(server.stdout)?.[1] ?? ''
-}
-
 async function reload(server: ServerProcess): Promise<void> {
   const completed = () => server.stdout.split('after SIGHUP signal completed').length
   const before = completed()
@@ -48,7 +43,7 @@ describe.each([1, 2])('with %i workers', (workers) => {
   test('a reload that takes the policy from an identity ends its sessions and its streams', async () => {
     writeConfig({ console: ANY_PORT })
     await using server = await start(workers)
-    const page = await new Browser(consoleUrl(server)).login(app)
+    const page = await new Browser(server.consoleUrl).login(app)
     const watch = await page.open('GET', '/v1/key/watch/')
     const isCut = new Promise((resolve) => watch.once('close', resolve))
     watch.on('error', () => undefined).resume()
@@ -73,13 +68,13 @@ describe.each([1, 2])('with %i workers', (workers) => {
       .poll(() => server.stderr)
       .toContain("'console' of the config has changed: restart the server")
     expect(server.stdout + server.stderr).not.toContain(secret)
-    expect((await new Browser(consoleUrl(server)).login(admin)).token).toBeDefined()
+    expect((await new Browser(server.consoleUrl).login(admin)).token).toBeDefined()
   })
 
   test('a stop ends it with the server, streams and all', async () => {
     writeConfig({ console: ANY_PORT })
     await using server = await start(workers)
-    const page = await new Browser(consoleUrl(server)).login(admin)
+    const page = await new Browser(server.consoleUrl).login(admin)
     const log = await page.open('GET', '/v1/log/audit')
     log.on('error', () => undefined).resume()
     expect(await server.stop()).toEqual({ code: 0, signal: null })
@@ -88,7 +83,7 @@ describe.each([1, 2])('with %i workers', (workers) => {
   test('with an audit file every login and call is in it before it is answered', async () => {
     writeConfig({ console: ANY_PORT, log: { audit: { stdout: 'off', file: installation.auditFile } } })
     await using server = await start(workers)
-    const page = await new Browser(consoleUrl(server)).login(admin)
+    const page = await new Browser(server.consoleUrl).login(admin)
     const written = () =>
       auditFilesOf(installation)
         .map((path) => readFileSync(path, 'utf8'))
@@ -104,7 +99,7 @@ describe.each([1, 2])('with %i workers', (workers) => {
 test('with TLS it shows the certificate of the server, and a new one when that is replaced', async () => {
   writeConfig({ console: { ...ANY_PORT, tls: true } })
   await using server = await start(1)
-  const url = consoleUrl(server)
+  const url = server.consoleUrl
   expect(url).toMatch(/^https:/)
   expect(await curveAt(url)).toBe('prime256v1')
   const { key, cert } = await serverOf('p384')

@@ -1,10 +1,13 @@
 /**
  * Readers use keys through all workers, over both protocols, while the keys are disabled, enabled, deleted and made
- * anew, one by one and by a pattern, and while workers are killed. What was recorded is judged by history.ts.
+ * anew, one by one and by a pattern, by clients and through the console, and while workers are killed. What was recorded
+ * is judged by history.ts.
  *
  *     node test/locking/race.ts --n 1000000
  */
 import { parseArgs } from 'node:util'
+import { Browser } from '../console/browser.ts'
+import { keyPairOf } from '../sandbox/certificates.ts'
 import { type Connection, openConnection, PROTOCOLS, type Protocol } from '../sandbox/connection.ts'
 import { Installation } from '../server-process/installation.ts'
 import { type ServerProcess, sleep } from '../server-process/server-process.ts'
@@ -45,22 +48,25 @@ export interface RaceResult {
 
 export async function race(options: RaceOptions): Promise<RaceResult> {
   using installation = await Installation.make({
-    ...{ workers: WORKERS, audit: { stdout: 'off' } },
+    ...{ workers: WORKERS, audit: { stdout: 'off' }, console: { address: '127.0.0.1:0' } },
     ...(options.store === undefined ? {} : { store: options.store }),
   })
   await using server = await installation.start(undefined, {
     ...(options.program === undefined ? {} : { program: options.program }),
   })
-  const result = await new Race(server, options).run()
+  const page = await new Browser(server.consoleUrl).login(keyPairOf('admin'))
+  const result = await new Race(server, page, options).run()
   server.closeConnections()
   return result
 }
 
 class Race {
   readonly #server: ServerProcess
+  readonly #page: Browser
   readonly #options: RaceOptions
   #clock = 0
   #turn = 0
+  #asked = 0
   readonly #changes: Change[] = []
   /** When the changes began that have not ended. */
   readonly #underWay = new Set<number>()
@@ -73,8 +79,9 @@ class Race {
   readonly #violations: string[] = []
   #kills = 0
 
-  constructor(server: ServerProcess, options: RaceOptions) {
+  constructor(server: ServerProcess, page: Browser, options: RaceOptions) {
     this.#server = server
+    this.#page = page
     this.#options = options
   }
 
@@ -198,12 +205,10 @@ class Race {
     this.#underWay.add(begun)
     for (let attempt = 0; ; attempt += 1) {
       try {
-        const { status, rawBody } = await this.#server.request(method, `/v1/key/${path}`, {
-          protocol: PROTOCOLS[attempt % PROTOCOLS.length] ?? 'h2',
-        })
+        const { status, text } = await this.#ask(method, `/v1/key/${path}`, attempt)
         // After a broken attempt: it had been made, or deleted, already.
         const isDone = status === 200 || (attempt > 0 && (status === 400 || status === 404))
-        if (!isDone) throw new Error(`${method} ${path} was answered ${status} ${rawBody.toString()}`)
+        if (!isDone) throw new Error(`${method} ${path} was answered ${status} ${text}`)
         break
       } catch (error) {
         if (error instanceof Error && error.message.startsWith(method)) throw error
@@ -215,6 +220,19 @@ class Race {
     const endedAt = this.#now()
     this.#underWay.delete(begun)
     for (const key of keys) this.#changes.push({ key, locks, begun, ended, endedAt })
+  }
+
+  /** Every other change goes through the console, which is not in a worker, and so is not killed. */
+  async #ask(
+    method: string,
+    path: string,
+    attempt: number,
+  ): Promise<{ readonly status: number; readonly text: string }> {
+    this.#asked += 1
+    if (this.#asked % 2 === 0) return this.#page.send(method, path)
+    const protocol = PROTOCOLS[attempt % PROTOCOLS.length] ?? 'h2'
+    const { status, rawBody } = await this.#server.request(method, path, { protocol })
+    return { status, text: rawBody.toString() }
   }
 
   /** Waits until some uses have ended of each key. */

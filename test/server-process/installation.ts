@@ -35,6 +35,8 @@ export interface InstallationOptions {
   readonly waitingPeriod?: string
   /** `log.audit`, as in the config file. */
   readonly audit?: Readonly<Record<string, string | number>>
+  /** As in the config file. */
+  readonly console?: Readonly<Record<string, unknown>>
   /** Default: `sqlite`. `fs`: the folder `keys`, which its config names as the Go KES's does, with no field of ours. */
   readonly store?: 'sqlite' | 'fs'
 }
@@ -156,6 +158,7 @@ function configText(
       tls: { key: join(folder, 'server.key'), cert: join(folder, 'server.crt') },
       api: Object.fromEntries(Object.entries(timeouts).map(([path, timeout]) => [path, { timeout }])),
       policy: policies,
+      console: options.console, // Left out if undefined.
       ...(audit === undefined ? {} : { log: { audit: { ...audit, file: auditFile } } }),
       keys: {
         deletion: { waiting_period: waitingPeriod },

@@ -134,6 +134,11 @@ export class ServerProcess implements AsyncDisposable {
     return this.#output.stderr
   }
 
+  /** Empty without a console. */
+  get consoleUrl(): string {
+    return /^Console +· (\S+)$/m.exec(this.stdout)?.[1] ?? ''
+  }
+
   get isRunning(): boolean {
     return this.#child.exitCode === null && this.#child.signalCode === null
   }

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
@@ -20,8 +20,21 @@ test('a page is there once it is built, without a restart', () => {
   const assets = new Assets(page)
   expect([assets.isBuilt, assets.find('/')]).toEqual([false, undefined])
   writeFileSync(join(page, 'index.html'), '<!doctype html>')
-  expect(assets.isBuilt).toBe(true)
   expect(assets.find('/')).toMatchObject({ type: 'text/html; charset=utf-8', isHashed: false })
+  expect(assets.isBuilt).toBe(true)
+})
+
+test('a page that is built again takes the place of the one before', () => {
+  writeFileSync(join(page, 'index.html'), 'before')
+  const assets = new Assets(page)
+  expect(assets.find('/')?.content.toString()).toBe('before')
+  writeFileSync(join(page, 'index.html'), 'after')
+  utimesSync(join(page, 'index.html'), 1, 1)
+  rmSync(join(page, 'assets', 'app-1a2b.js'))
+  writeFileSync(join(page, 'assets', 'app-3c4d.js'), 'let b = 1')
+  expect(assets.find('/')?.content.toString()).toBe('after')
+  expect(assets.find('/assets/app-1a2b.js')).toBeUndefined()
+  expect(assets.find('/assets/app-3c4d.js')).toBeDefined()
 })
 
 test('files are found under their names, and may be kept where the name is that of the content', () => {

@@ -3,7 +3,7 @@
  *
  * A request is looked up among the names that the folder has, so no path leads out of it.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { extname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 
@@ -30,30 +30,42 @@ export interface Asset {
 
 export class Assets {
   readonly #folder: string
-  #files: ReadonlyMap<string, string> | undefined
+  /** When the page was built whose files are known. */
+  #builtMs: number | undefined
+  #files: ReadonlyMap<string, string> = new Map()
   readonly #read = new Map<string, Asset>()
 
   constructor(folder: string) {
     this.#folder = folder
+    this.#look()
   }
 
-  /** Whether there is a page. One that is built while the server runs is found. */
   get isBuilt(): boolean {
-    if (this.#files === undefined && existsSync(join(this.#folder, 'index.html'))) {
-      this.#files = filesOf(this.#folder)
-    }
-    return this.#files !== undefined
+    return this.#builtMs !== undefined
   }
 
-  /** @param path - of the request, as sent. */
+  /**
+   * Whoever opens the page gets the one that is built then.
+   *
+   * @param path - of the request, as sent.
+   */
   find(path: string): Asset | undefined {
+    if (path === '/') this.#look()
     const known = this.#read.get(path)
-    if (known !== undefined || !this.isBuilt) return known
-    const file = this.#files?.get(path === '/' ? '/index.html' : path)
+    if (known !== undefined) return known
+    const file = this.#files.get(path === '/' ? '/index.html' : path)
     if (file === undefined) return undefined
     const asset = readAsset(file, path)
     this.#read.set(path, asset)
     return asset
+  }
+
+  #look(): void {
+    const builtMs = statSync(join(this.#folder, 'index.html'), { throwIfNoEntry: false })?.mtimeMs
+    if (builtMs === this.#builtMs) return
+    this.#builtMs = builtMs
+    this.#files = builtMs === undefined ? new Map() : filesOf(this.#folder)
+    this.#read.clear()
   }
 }
 

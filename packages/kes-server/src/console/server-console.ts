@@ -6,6 +6,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { KeyServer, NodeAccess } from '@latchkey/console'
 import type { AuditLog } from '../audit/audit-log.ts'
+import { formatAddress } from '../config/address.ts'
 import type { ConsoleConfig, ConsoleNodeConfig } from '../config/config.ts'
 import { AuditUnavailableError, NotInConsoleError } from '../errors.ts'
 import { createStages, type Stages } from '../http/app.ts'
@@ -79,7 +80,7 @@ export interface ServerConsole {
   readonly stop: () => Promise<void>
 }
 
-/** @throws ConsoleMissingError, CredentialsError, or what listening does, with nothing left open. */
+/** @throws ConsoleMissingError, CredentialsError, ConsoleListenError, with nothing left open. */
 export async function startServerConsole(options: ServerConsoleOptions): Promise<ServerConsole> {
   const { config, listener } = options
   const { startConsole } = await loadConsole()
@@ -109,8 +110,21 @@ export async function startServerConsole(options: ServerConsoleOptions): Promise
     }
   } catch (error) {
     stages.close()
-    throw error
+    throw asListenError(error, config)
   }
+}
+
+/** The console's address can't be had. */
+export class ConsoleListenError extends Error {
+  override readonly name = 'ConsoleListenError'
+}
+
+function asListenError(error: unknown, { address }: ConsoleConfig): unknown {
+  const { code, syscall } = error as NodeJS.ErrnoException
+  if (syscall !== 'listen') return error
+  const reason = code === 'EADDRINUSE' ? 'another program listens there' : code
+  const message = `the console can not listen on ${formatAddress(address)}, the config's 'console.address': ${reason}`
+  return new ConsoleListenError(message, { cause: error })
 }
 
 /** @throws CredentialsError */
