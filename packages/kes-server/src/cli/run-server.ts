@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os'
 import { parseAddress } from '../config/address.ts'
 import { loadConfigFile } from '../config/load-config.ts'
-import { ConfigError, formatProblem, type Problem, placesOf } from '../config/problem.ts'
+import { ConfigError, formatProblem, type Problem } from '../config/problem.ts'
 import { type KesServer, type ServerConfig, startServer } from '../server.ts'
 import { banner } from './banner.ts'
 import { forbidCoreDumps } from './core-dumps.ts'
@@ -132,7 +132,8 @@ function reloader(server: KesServer, reload: Reload | undefined): () => void {
 function logFailure({ log }: KesServer, error: unknown): void {
   const reason = error instanceof Error ? error.message : String(error)
   log.error(`Failed to reload server config: ${reason}; the old configuration stays in force`)
-  if (error instanceof ConfigError) for (const place of placesOf(error)) log.error(place)
+  if (!(error instanceof ConfigError)) return
+  for (const problem of error.problems) log.error(formatProblem(error.file, problem))
 }
 
 /** Ends with the server's clean stop; a second signal ends the process at once. */

@@ -163,6 +163,29 @@ describe('an old spelling means what is written otherwise today, and the warning
   })
 })
 
+test.each([
+  ['/v1/policy/show/*', "write '/v1/policy/describe/' or '/v1/policy/read/'"],
+  ['/v1/policy/write/*', 'policies live in the config file, no API changes them'],
+  ['/v1/policy/delete/p', 'policies live in the config file, no API changes them'],
+  ['/v1/policy/assign/*', 'policies live in the config file, no API changes them'],
+  ['/v1/identity/assign/*', 'policies live in the config file, no API changes them'],
+  ['/v1/identity/forget/*', 'policies live in the config file, no API changes them'],
+  ['/v1/identity/delete/*', 'policies live in the config file, no API changes them'],
+  ['/v1/key/bulk/decrypt/*', "no bulk API is left: write '/v1/key/decrypt/'"],
+  ['/v1/secret/create/*', 'there are no secrets APIs'],
+  ['/v1/enclave/describe/*', 'there are no enclaves'],
+  ['/v1/log/audit/trace', "write '/v1/log/audit'"],
+  ['/v1/log/error/trace', "write '/v1/log/error'"],
+])(
+  'a policy loads with the path %s of an early release, and a warning says what to write',
+  (pattern, hint) => {
+    const text = `${ADMIN}${TLS}${FS}policy: {p: {paths: ["${pattern}"]}}\n`
+    const { config, warnings } = parseConfig(text, { file: 'f', env: {} })
+    expect(config.policies[0]?.allow).toEqual([pattern])
+    expect(warnings.map(shown)).toContain(`4:22 warning: the pattern '${pattern}' matches no API (${hint})`)
+  },
+)
+
 describe('what today’s spelling stands beside is ignored, as the last KES ignores it', () => {
   test.each([
     ['fs: {path: other}', '4:1', 'fs', 'keystore'],

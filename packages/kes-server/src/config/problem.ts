@@ -45,7 +45,14 @@ export class ConfigError extends Error {
   }
 }
 
-/** Every problem of the file that has a place, as lines. */
-export function placesOf({ file, problems }: ConfigError): string[] {
-  return problems.filter(({ line }) => line !== undefined).map((problem) => formatProblem(file, problem))
+/** Every problem of the file that has a place, as lines to stand below the error's message, which they don't repeat. */
+export function placesOf({ file, problems, message }: ConfigError): string[] {
+  const told = problems.find((problem) => problem.message === message)
+  return problems
+    .filter(({ line }) => line !== undefined)
+    .map((problem) => (problem === told ? formatPlace(file, problem) : formatProblem(file, problem)))
+}
+
+function formatPlace(file: string, { line, column = 1, hint }: Problem): string {
+  return `${file}:${line}:${column}${hint === undefined ? '' : `: ${hint}`}`
 }
