@@ -56,7 +56,9 @@ async function putWhole(
 }
 
 async function putInParts(store: FileObjectStore, key: string, value: string): Promise<void> {
-  const upload = await store.createUpload(BUCKET, key, { internal: {}, headers: {} })
+  const begun = await store.createUpload(BUCKET, key, { internal: {}, headers: {} })
+  await store.replaceUpload(begun, { 'x-latchkey-value': value }) // As a rotation of keys does.
+  const upload = store.upload(BUCKET, key, begun.id)
   const parts = partsOf(value)
   for (const [index, part] of parts.entries()) {
     const finish = () => ({ size: part.length, etag: `${index}` })

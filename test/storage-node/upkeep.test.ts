@@ -72,10 +72,30 @@ describe('rotate', () => {
     expect((await node.ask('GET', '/bucket/b%2Fother')).status).toBe(403)
     const failing = await run('rotate', 'bucket', '--to', TENANT_KEY, '--json')
     expect(failing.exitCode).toBe(1)
-    expect(JSON.parse(failing.stdout)).toEqual({ rotated: 0, left: 5, notApplicable: 1, failed: 1 })
+    const uploads = { rotated: 0, left: 0, notApplicable: 0, failed: 0 }
+    expect(JSON.parse(failing.stdout)).toEqual({ rotated: 0, left: 5, notApplicable: 1, failed: 1, uploads })
     expect(failing.stderr).toContain(`b/other: under '${DEFAULT_KEY}' still: key '${DEFAULT_KEY}' is locked`)
     await keyServer.client.enableKey(DEFAULT_KEY)
     expect((await run('rotate', 'bucket', '--to', TENANT_KEY)).stdout).toContain('1 rotated, 5 left')
+  })
+
+  test('brings uploads in progress along', async () => {
+    await node.ask('PUT', '/uploads')
+    const begun = await node.ask('POST', '/uploads/key?uploads', { headers: SSE_S3 })
+    const id = /<UploadId>(.*?)<\/UploadId>/.exec(begun.body.toString())?.[1]
+    const { stdout } = await run('rotate', 'uploads', '--to', TENANT_KEY)
+    expect(stdout).toBe(
+      '0 rotated, 0 left as they were, 0 without a key of the KMS, 0 failed\n' +
+        'Uploads in progress: 1 rotated, 0 left as they were, 0 without a key of the KMS, 0 failed\n',
+    )
+    await keyServer.client.disableKey(DEFAULT_KEY)
+    const part = await node.ask('PUT', `/uploads/key?partNumber=1&uploadId=${id}`, { body: 'content' })
+    expect(part.status).toBe(200)
+    await keyServer.client.enableKey(DEFAULT_KEY)
+    const body = `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>${part.headers.etag}</ETag></Part></CompleteMultipartUpload>`
+    expect((await node.ask('POST', `/uploads/key?uploadId=${id}`, { body })).status).toBe(200)
+    expect((await run('rotate', 'uploads', '--to', TENANT_KEY)).stdout).toMatch(/^0 rotated, 1 left/)
+    expect((await node.ask('GET', '/uploads/key')).body.toString()).toBe('content')
   })
 
   test('to a key that is not there changes nothing and says so', async () => {

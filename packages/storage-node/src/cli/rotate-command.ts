@@ -29,38 +29,24 @@ export function addRotateCommand(program: Command, io: Io): void {
       'before',
       `${[
         'The node does it while it serves. An object that is under the new key is left alone, so what was interrupted',
-        'goes on when it is asked for again. Objects without encryption and under keys of clients stay as they are, and so',
-        'do uploads that are not complete.',
+        'goes on when it is asked for again. Objects without encryption and under keys of clients stay as they are. Uploads',
+        'in progress come first, so that what they become is under the new key as well.',
       ].join('\n')}\n`,
     )
     .action(async (place: string, flags: Flags) => {
       const client = new S3Client(flags, io)
-      const sums = { rotated: 0, left: 0, notApplicable: 0, failed: 0 }
-      let done = 0
-      let total = 0
-      using progress = new ProgressLine(io, 'objects')
-      for (let after: string | undefined, isFirst = true; isFirst || after !== undefined; isFirst = false) {
-        const page = await rotatePage(client, place, flags, after)
-        sums.rotated += page.rotated
-        sums.left += page.left
-        sums.notApplicable += page.notApplicable
-        sums.failed += page.failures.length
-        done += page.rotated + page.left + page.notApplicable + page.failures.length
-        total = Math.max(total, page.total ?? 0, done)
-        for (const { key, externalKey, problem } of page.failures) {
-          progress.end()
-          io.stderr.write(`${printable(key)}: under '${externalKey}' still: ${problem}\n`)
-        }
-        progress.show(done, total)
-        after = page.next
-      }
-      progress.end()
-      const { rotated, left, notApplicable, failed } = sums
-      io.stdout.write(
-        flags.json
-          ? `${JSON.stringify(sums)}\n`
-          : `${rotated} rotated, ${left} left as they were, ${notApplicable} without a key of the KMS, ${failed} failed\n`,
+      const uploads = await rotateAll(io, 'uploads', (after) => rotatePage(client, place, flags, after, true))
+      const objects = await rotateAll(io, 'objects', (after) =>
+        rotatePage(client, place, flags, after, false),
       )
+      if (flags.json) io.stdout.write(`${JSON.stringify({ ...objects, uploads })}\n`)
+      else {
+        io.stdout.write(`${describe(objects)}\n`)
+        if (Object.values(uploads).some((count) => count > 0)) {
+          io.stdout.write(`Uploads in progress: ${describe(uploads)}\n`)
+        }
+      }
+      const failed = objects.failed + uploads.failed
       if (failed > 0) {
         throw new CliError(`${failed} objects could not be rotated`, [
           'Once what is wrong with them has been put right, the same command goes on with them',
@@ -69,11 +55,51 @@ export function addRotateCommand(program: Command, io: Io): void {
     })
 }
 
+interface Sums {
+  readonly rotated: number
+  readonly left: number
+  readonly notApplicable: number
+  readonly failed: number
+}
+
+async function rotateAll(
+  io: Io,
+  unit: string,
+  nextPage: (after: string | undefined) => Promise<Answer>,
+): Promise<Sums> {
+  const sums = { rotated: 0, left: 0, notApplicable: 0, failed: 0 }
+  let done = 0
+  let total = 0
+  using progress = new ProgressLine(io, unit)
+  for (let after: string | undefined, isFirst = true; isFirst || after !== undefined; isFirst = false) {
+    const page = await nextPage(after)
+    sums.rotated += page.rotated
+    sums.left += page.left
+    sums.notApplicable += page.notApplicable
+    sums.failed += page.failures.length
+    done += page.rotated + page.left + page.notApplicable + page.failures.length
+    total = Math.max(total, page.total ?? 0, done)
+    for (const { key, externalKey, problem } of page.failures) {
+      progress.end()
+      io.stderr.write(`${printable(key)}: under '${externalKey}' still: ${problem}\n`)
+    }
+    if (total > 0) progress.show(done, total)
+    after = page.next
+  }
+  progress.end()
+  return sums
+}
+
+function describe({ rotated, left, notApplicable, failed }: Sums): string {
+  return `${rotated} rotated, ${left} left as they were, ${notApplicable} without a key of the KMS, ${failed} failed`
+}
+
 async function rotatePage(
   client: S3Client,
   place: string,
   { to, from }: Flags,
   after: string | undefined,
+  isOfUploads: boolean,
 ): Promise<Answer> {
   const slash = place.indexOf('/')
   const bucket = slash < 0 ? place : place.slice(0, slash)
@@ -81,6 +107,7 @@ async function rotatePage(
   const query = new URLSearchParams({ bucket, prefix, to })
   if (from !== undefined) query.set('from', from)
   if (after !== undefined) query.set('after', after)
+  if (isOfUploads) query.set('uploads', '')
   const { body } = await client
     .send('POST', `/minio/latchkey/v1/rotate?${encodeQuery(query)}`)
     .catch((error: unknown) => {

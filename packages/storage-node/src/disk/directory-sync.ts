@@ -31,7 +31,8 @@ export class DirectorySync {
   }
 }
 
-async function syncDirectory(path: string): Promise<void> {
+/** Brings the entries of a directory to the disk, for one who waits alone. */
+export async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, 'r')
   try {
     await directory.sync()

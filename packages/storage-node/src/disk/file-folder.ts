@@ -10,8 +10,8 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
-import { join } from 'node:path'
-import { DirectorySync } from './directory-sync.ts'
+import { dirname, join } from 'node:path'
+import { DirectorySync, syncDirectory } from './directory-sync.ts'
 import { DataDamagedError, DiskFullError } from './errors.ts'
 import type { FreeSpace } from './free-space.ts'
 import {
@@ -84,6 +84,13 @@ export class FileFolder {
   /** Moves a file that the index names by now. It is found at both places, so a failure has no effect. */
   async settle(id: string): Promise<void> {
     await rename(join(this.#incoming, id), this.#placeOf(id)).catch(ignoreMissing)
+  }
+
+  /** Puts a file that is finished in the place of another one, whose id it takes, and brings that to the disk. */
+  async replace(id: string, by: NewFile): Promise<void> {
+    await this.settle(id) // So that nobody moves the old one there afterwards.
+    await rename(join(this.#incoming, by.id), this.#placeOf(id))
+    await syncDirectory(dirname(this.#placeOf(id)))
   }
 
   async remove(id: string): Promise<void> {

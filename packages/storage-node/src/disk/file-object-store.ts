@@ -49,7 +49,7 @@ import type {
   UploadedPart,
   UploadProperties,
 } from './object-store.ts'
-import { encodeListedEtag, type FiledPart, type ObjectFile } from './record-file.ts'
+import { encodeListedEtag, type FiledPart, type ObjectFile, type UploadFile } from './record-file.ts'
 import { sweep } from './sweep.ts'
 
 export interface StoreOptions {
@@ -267,21 +267,42 @@ export class FileObjectStore implements ObjectStore {
     return this.#withNewFile(false, async (file) => {
       const bucket = this.bucket(bucketName)
       const upload = { id: file.id, key, initiatedAt: this.#now(), ...properties, revision: this.#next() }
-      const { revision, initiatedAt, internal, headers } = upload
-      await file.finish({
-        kind: 'upload',
-        revision,
-        bucket: bucket.firstFile,
-        key,
-        initiatedAt,
-        internal,
-        headers,
-      })
+      await file.finish(uploadRecord(bucket, upload))
       await this.#change(() => {
         this.#index.putUpload(this.#same(bucket), upload)
         return { garbage: [], result: undefined }
       })
       return { ...upload, bucket: bucketName }
+    })
+  }
+
+  async replaceUpload(
+    { bucket: bucketName, key, id, revision }: Upload,
+    internal: Upload['internal'],
+  ): Promise<void> {
+    await this.#locks.run(id, async () => {
+      const bucket = this.bucket(bucketName)
+      const before = this.#unchangedUpload(bucketName, key, id, revision)
+      const upload = { ...before, internal, revision: this.#next() }
+      const file = await this.#folder.create(false, 'replaces')
+      try {
+        await file.finish(uploadRecord(bucket, upload))
+        await this.#folder.replace(id, file)
+      } catch (error) {
+        await file.discard()
+        throw error
+      }
+      // Until here a crash leaves the new record with the old row: both open the same parts.
+      try {
+        await this.#change(() => {
+          this.upload(bucketName, key, id)
+          this.#index.putUpload(this.#same(bucket), upload)
+          return { garbage: [], result: undefined }
+        })
+      } catch (error) {
+        if (!this.#index.namesFile(id)) this.#later(this.#folder.remove(id)) // Gone with its bucket.
+        throw error
+      }
     })
   }
 
@@ -344,13 +365,13 @@ export class FileObjectStore implements ObjectStore {
   }
 
   async completeUpload(
-    { bucket, key, id }: Upload,
+    { bucket, key, id, revision }: Upload,
     chosen: readonly Pick<StoredPart, 'number' | 'etag'>[],
     properties: ObjectProperties,
     condition?: Condition,
   ): Promise<ObjectRecord> {
     return this.#locks.run(id, async () => {
-      this.upload(bucket, key, id)
+      this.#unchangedUpload(bucket, key, id, revision)
       const uploaded = new Map(this.#index.parts(id).map((part) => [part.number, part]))
       const parts = chosen.map((part) => filedPart(part, uploaded))
       const write = (file: NewFile) => {
@@ -473,6 +494,12 @@ export class FileObjectStore implements ObjectStore {
     return now
   }
 
+  #unchangedUpload(bucket: string, key: string, id: string, revision: number): Upload {
+    const upload = this.upload(bucket, key, id)
+    if (upload.revision !== revision) throw new ObjectChangedError()
+    return upload
+  }
+
   /** @returns its files. */
   #dropUpload(id: string): string[] {
     const files = [id, ...this.#index.parts(id).map(({ file }) => file)]
@@ -560,6 +587,11 @@ function objectRecord(bucket: IndexedBucket, object: NewObject, revision: number
     ...rest,
     ...(listedEtag && { listedEtag: encodeListedEtag(listedEtag) }),
   }
+}
+
+function uploadRecord(bucket: IndexedBucket, upload: Omit<Upload, 'bucket'>): UploadFile {
+  const { revision, key, initiatedAt, internal, headers } = upload
+  return { kind: 'upload', revision, bucket: bucket.firstFile, key, initiatedAt, internal, headers }
 }
 
 function filedPart(

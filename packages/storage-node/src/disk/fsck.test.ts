@@ -95,6 +95,10 @@ const STEPS: readonly Step[] = [
     const properties = { size, etag: `${random}-${parts.length}`, internal: {}, headers: {} }
     await store.completeUpload(upload, parts, properties)
   },
+  async (store, random) => {
+    const [upload] = store.uploads('b1', { max: 1 }).items
+    if (upload) await store.replaceUpload(upload, { number: String(random) })
+  },
   async (store) => {
     const [upload] = store.uploads('b1', { max: 1 }).items
     if (upload) await store.abortUpload(upload)

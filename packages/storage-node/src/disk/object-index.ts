@@ -29,9 +29,7 @@ export interface IndexedObject extends ObjectRecord {
   readonly parts: readonly FiledPart[]
 }
 
-export interface IndexedUpload extends Upload {
-  readonly revision: number
-}
+export type IndexedUpload = Upload
 
 export interface IndexedPart extends UploadedPart, FiledPart {
   readonly file: string
@@ -441,7 +439,7 @@ function prepare(db: Database.Database) {
     ),
     uploadsOf: db.prepare<[number], UploadRow>('SELECT * FROM upload WHERE bucket = ?'),
     putUpload: db.prepare(
-      `INSERT INTO upload (id, bucket, key, place, revision, initiated_at, internal, headers)
+      `INSERT OR REPLACE INTO upload (id, bucket, key, place, revision, initiated_at, internal, headers)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
     deleteUpload: db.prepare('DELETE FROM upload WHERE id = ?'),

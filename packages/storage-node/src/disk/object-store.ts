@@ -122,6 +122,8 @@ export interface Upload {
   readonly initiatedAt: number
   readonly internal: Readonly<Record<string, string>>
   readonly headers: Readonly<Record<string, string>>
+  /** Names this state of the upload, as {@link ObjectRecord.revision} does. */
+  readonly revision: number
 }
 
 export type UploadProperties = Pick<Upload, 'internal' | 'headers'>
@@ -204,6 +206,12 @@ export interface ObjectStore extends AsyncDisposable {
   createUpload(bucket: string, key: string, properties: UploadProperties): Promise<Upload>
   /** @throws {@link NoSuchUploadError} also if the id belongs to another key. */
   upload(bucket: string, key: string, id: string): Upload
+  /**
+   * Other internal entries for the same parts.
+   *
+   * @throws {@link NoSuchUploadError}, {@link ObjectChangedError} if they are other ones by now.
+   */
+  replaceUpload(upload: Upload, internal: Upload['internal']): Promise<void>
   /** In the order of key and time. `after` is a key, or `key` and `id` of an upload joined with a NUL. */
   uploads(bucket: string, query: ListQuery): ListPage<Upload>
   /** Stores a part, in place of the one of that number. */
@@ -219,7 +227,8 @@ export interface ObjectStore extends AsyncDisposable {
   /**
    * Makes the object out of some of the parts, in the order given; the others are deleted with the upload.
    *
-   * @throws {@link InvalidPartError} if a part is no longer the one with that ETag.
+   * @throws {@link InvalidPartError} if a part is no longer the one with that ETag; {@link ObjectChangedError} if the
+   *   upload has other properties by now.
    */
   completeUpload(
     upload: Upload,

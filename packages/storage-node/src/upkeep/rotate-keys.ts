@@ -3,10 +3,20 @@
  *
  * It goes by pages, and an object that is under the new key is left alone. So whatever stops it, whoever starts it
  * again goes on where it stopped, and nothing has to be remembered.
+ *
+ * Uploads in progress are moved as well, and before the objects: one that is completed meanwhile is either under the new
+ * key, or an object that is still to come.
  */
 import { type Kms, KmsError } from '@latchkey/kms-client/kms'
-import { NoSuchKeyError, ObjectChangedError } from '../disk/errors.ts'
-import type { ObjectProperties, ObjectRecord, ObjectStore } from '../disk/object-store.ts'
+import { NoSuchKeyError, NoSuchUploadError, ObjectChangedError } from '../disk/errors.ts'
+import type {
+  ListPage,
+  ListQuery,
+  ObjectProperties,
+  ObjectRecord,
+  ObjectStore,
+  Upload,
+} from '../disk/object-store.ts'
 import { EtagSealer } from '../s3/listed-etags.ts'
 import type { DataKeyEncryption } from '../sse/data-key.ts'
 import { resealUnderExternalKey } from '../sse/encryption.ts'
@@ -27,9 +37,9 @@ export interface RotateQuery {
   readonly to: string
   /** Only objects that are under this one; default: under any other. */
   readonly from?: string | undefined
-  /** Go on behind this key. */
+  /** Go on behind this key, or the place of this upload. */
   readonly after?: string | undefined
-  /** How many objects are looked at. */
+  /** How many objects or uploads are looked at. */
   readonly max: number
 }
 
@@ -62,17 +72,33 @@ type Outcome = 'rotated' | 'left' | 'notApplicable' | RotateFailure
  * @throws {@link NoSuchBucketError}
  */
 export async function rotatePage(services: RotateServices, query: RotateQuery): Promise<RotatedPage> {
-  const { bucket, prefix, after, max } = query
-  const page = services.store.list(bucket, { prefix, max, ...(after !== undefined && { after }) })
+  const page = services.store.list(query.bucket, listQuery(query))
+  return rotateAll(page, ({ key }) => rotateOne(query, key, objectStep(services, query, key)))
+}
+
+/** As {@link rotatePage}, for uploads in progress. To be done first. */
+export async function rotateUploadsPage(services: RotateServices, query: RotateQuery): Promise<RotatedPage> {
+  const page = services.store.uploads(query.bucket, listQuery(query))
+  return rotateAll(page, ({ key, id }) => rotateOne(query, key, uploadStep(services, query, key, id)))
+}
+
+function listQuery({ prefix, max, after }: RotateQuery): ListQuery {
+  return { prefix, max, ...(after !== undefined && { after }) }
+}
+
+async function rotateAll<Item>(
+  { items, next }: ListPage<Item>,
+  rotate: (item: Item) => Promise<Outcome>,
+): Promise<RotatedPage> {
   const outcomes: Outcome[] = []
-  const keys = page.items.map(({ key }) => key)
+  const waiting = [...items]
   const work = async () => {
     try {
-      for (let key = keys.shift(); key !== undefined; key = keys.shift()) {
-        outcomes.push(await rotateObject(services, query, key))
+      for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) {
+        outcomes.push(await rotate(item))
       }
     } catch (error) {
-      keys.length = 0 // Nothing new is begun, and what was begun ends before this is told.
+      waiting.length = 0 // Nothing new is begun, and what was begun ends before this is told.
       throw error
     }
   }
@@ -85,24 +111,31 @@ export async function rotatePage(services: RotateServices, query: RotateQuery): 
     left: count('left'),
     notApplicable: count('notApplicable'),
     failures: outcomes.filter((outcome) => typeof outcome === 'object'),
-    ...(page.next !== undefined && { next: page.next }),
+    ...(next !== undefined && { next }),
   }
 }
 
-async function rotateObject(services: RotateServices, query: RotateQuery, key: string): Promise<Outcome> {
+/** Looks at what is there now, and how it is sealed anew. */
+type Step = () => {
+  readonly internal: Readonly<Record<string, string>>
+  readonly reseal: (stored: DataKeyEncryption) => Promise<void>
+}
+
+async function rotateOne(query: RotateQuery, key: string, look: Step): Promise<Outcome> {
   for (let attempt = 1; ; attempt++) {
     let externalKey = ''
     try {
-      const record = services.store.stat(query.bucket, key)
-      const stored = decodeEncryption(record.internal)
+      const { internal, reseal } = look()
+      const stored = decodeEncryption(internal)
       if (!hasDataKey(stored)) return 'notApplicable'
       externalKey = stored.dataKey.externalKey
       const isMeant = externalKey !== query.to && (query.from === undefined || externalKey === query.from)
       if (!isMeant) return 'left'
-      await reseal(services, query.to, record, stored)
+      await reseal(stored)
       return 'rotated'
     } catch (error) {
-      if (error instanceof NoSuchKeyError) return 'left' // Deleted meanwhile.
+      // Deleted, completed or aborted meanwhile.
+      if (error instanceof NoSuchKeyError || error instanceof NoSuchUploadError) return 'left'
       if (error instanceof ObjectChangedError && attempt < ATTEMPTS_MAX) continue
       if (!isOfThisObject(error, query.to)) throw error
       return { key, externalKey, problem: error.message }
@@ -116,7 +149,31 @@ function isOfThisObject(error: unknown, to: string): error is Error {
   return error instanceof SseError || error instanceof ObjectChangedError
 }
 
-async function reseal(
+function objectStep(services: RotateServices, { bucket, to }: RotateQuery, key: string): Step {
+  return () => {
+    const record = services.store.stat(bucket, key)
+    return { internal: record.internal, reseal: (stored) => resealObject(services, to, record, stored) }
+  }
+}
+
+function uploadStep(services: RotateServices, { bucket, to }: RotateQuery, key: string, id: string): Step {
+  return () => {
+    const upload = services.store.upload(bucket, key, id)
+    return { internal: upload.internal, reseal: (stored) => resealUpload(services, to, upload, stored) }
+  }
+}
+
+async function resealUpload(
+  { store, kms }: RotateServices,
+  to: string,
+  upload: Upload,
+  stored: DataKeyEncryption,
+): Promise<void> {
+  const resealed = await resealUnderExternalKey(kms, upload, stored, to)
+  await store.replaceUpload(upload, { ...upload.internal, ...encodeEncryption(resealed.stored) })
+}
+
+async function resealObject(
   services: RotateServices,
   to: string,
   record: ObjectRecord,

@@ -4,7 +4,10 @@ import { join } from 'node:path'
 import { BuiltinKms, type Kms, KmsError, type KmsErrorReason } from '@latchkey/kms-client/kms'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { makeMemoryFolder } from '../../../../test/memory-folder.ts'
+import { ObjectChangedError } from '../disk/errors.ts'
 import { FileObjectStore } from '../disk/file-object-store.ts'
+import { fsck } from '../disk/fsck.ts'
+import type { Upload } from '../disk/object-store.ts'
 import { listedEtags } from '../s3/listed-etags.ts'
 import { writeObject } from '../s3/object-write.ts'
 import { encryptContent, readContent } from '../sse/content.ts'
@@ -12,7 +15,7 @@ import { beginEncryption, openEncryption } from '../sse/encryption.ts'
 import { encodeEncryption } from '../sse/metadata.ts'
 import type { CustomerKey, EncryptionRequest } from '../sse/mode.ts'
 import { explainObject } from './explain-object.ts'
-import { type RotatedPage, type RotateQuery, rotatePage } from './rotate-keys.ts'
+import { type RotatedPage, type RotateQuery, rotatePage, rotateUploadsPage } from './rotate-keys.ts'
 
 const CUSTOMER_KEY: CustomerKey = { key: Buffer.alloc(32, 9), md5: 'md5' }
 
@@ -81,18 +84,31 @@ async function put(key: string, bytes: Buffer, encryption: EncryptionRequest | u
   })
 }
 
-async function putInParts(key: string, parts: readonly Buffer[]): Promise<void> {
-  const { objectKey, stored } = await beginEncryption(keys.kms, { bucket: 'bucket', key }, { kind: 'SSE-S3' })
+async function beginUpload(key: string, encryption: EncryptionRequest): Promise<Upload> {
+  const { stored } = await beginEncryption(keys.kms, { bucket: 'bucket', key }, encryption)
   const internal = { ...encodeEncryption(stored), 'X-Minio-Internal-Encrypted-Multipart': '' }
-  const upload = await store.createUpload('bucket', key, { internal, headers: {} })
-  for (const [index, part] of parts.entries()) {
-    const finish = () => ({ size: part.length, etag: `${index}` })
-    await store.putPart(upload, index + 1, encryptContent(one(part), objectKey, index + 1), finish, {
-      isAuthenticated: true,
-    })
-  }
-  const size = parts.reduce((sum, part) => sum + part.length, 0)
-  await store.completeUpload(upload, store.parts(upload), { size, etag: 'x-2', internal, headers: {} })
+  return store.createUpload('bucket', key, { internal, headers: {} })
+}
+
+async function putPart(upload: Upload, number: number, bytes: Buffer): Promise<void> {
+  const objectKey = await openEncryption(keys.kms, upload, upload.internal)
+  if (objectKey === undefined) throw new Error('the upload is not encrypted')
+  const finish = () => ({ size: bytes.length, etag: `${number}` })
+  const content = encryptContent(one(bytes), objectKey, number)
+  await store.putPart(upload, number, content, finish, { isAuthenticated: true })
+}
+
+async function complete(upload: Upload): Promise<void> {
+  const { internal, headers } = upload
+  const parts = store.parts(upload)
+  const size = parts.reduce((sum, part) => sum + part.size, 0)
+  await store.completeUpload(upload, parts, { size, etag: 'x-2', internal, headers })
+}
+
+async function putInParts(key: string, parts: readonly Buffer[]): Promise<void> {
+  const upload = await beginUpload(key, { kind: 'SSE-S3' })
+  for (const [index, part] of parts.entries()) await putPart(upload, index + 1, part)
+  await complete(upload)
 }
 
 async function get(key: string): Promise<Buffer> {
@@ -111,10 +127,13 @@ async function get(key: string): Promise<Buffer> {
   return Buffer.concat(pieces)
 }
 
-async function rotate(query: Partial<RotateQuery> = {}): Promise<Omit<RotatedPage, 'next'>> {
+async function rotate(
+  query: Partial<RotateQuery> = {},
+  nextPage: typeof rotatePage = rotatePage,
+): Promise<Omit<RotatedPage, 'next'>> {
   const sums = { rotated: 0, left: 0, notApplicable: 0, failures: [] as RotatedPage['failures'][number][] }
   for (let after: string | undefined, isFirst = true; isFirst || after !== undefined; isFirst = false) {
-    const page = await rotatePage(
+    const page = await nextPage(
       { store, kms: keys.kms },
       { bucket: 'bucket', prefix: '', to: 'new', max: 3, after, ...query },
     )
@@ -240,6 +259,81 @@ describe('a rotation', () => {
     const { failures, rotated } = await rotate()
     expect(rotated).toBe(2)
     expect(failures[0]).toMatchObject({ key: 'sse-kms', problem: expect.stringContaining('IV') })
+  })
+})
+
+describe('a rotation of uploads in progress', () => {
+  const rotateUploads = (query: Partial<RotateQuery> = {}) => rotate(query, rotateUploadsPage)
+  const again = ({ key, id }: Upload) => store.upload('bucket', key, id)
+  const [one, two] = [randomBytes(70_000), randomBytes(80_000)]
+
+  test('brings them under the new key: what was stored before and after is one object', async () => {
+    const upload = await beginUpload('parts', { kind: 'SSE-S3' })
+    await putPart(upload, 1, one)
+    for (let count = 0; count < 5; count++)
+      await beginUpload('parts', { kind: 'SSE-KMS', externalKey: 'old', context: {} })
+    await beginUpload('of a client', { kind: 'SSE-C', customerKey: CUSTOMER_KEY })
+    expect(await rotateUploads()).toEqual({ rotated: 6, left: 0, notApplicable: 1, failures: [] })
+    expect(await rotateUploads()).toEqual({ rotated: 0, left: 6, notApplicable: 1, failures: [] })
+    keys.problems.set('old', 'erased')
+    await store[Symbol.asyncDispose]()
+    store = await FileObjectStore.open(folder)
+    await putPart(again(upload), 2, two)
+    await complete(again(upload))
+    expect((await get('parts')).equals(Buffer.concat([one, two]))).toBe(true)
+    await store[Symbol.asyncDispose]()
+    expect((await fsck(folder, { content: true })).problems).toEqual([])
+    store = await FileObjectStore.open(folder)
+  })
+
+  test('refuses the completion of an upload as it was before', async () => {
+    const upload = await beginUpload('parts', { kind: 'SSE-S3' })
+    await putPart(upload, 1, one)
+    await rotateUploads()
+    await expect(complete(upload)).rejects.toThrow(ObjectChangedError)
+    await complete(again(upload))
+    expect(await rotate()).toMatchObject({ rotated: 0, left: 1 })
+  })
+
+  test('does not bring back what is aborted or completed meanwhile', async () => {
+    const uploads = await Promise.all(
+      Array.from({ length: 12 }, (_, index) => beginUpload(`key ${index}`, { kind: 'SSE-S3' })),
+    )
+    for (const upload of uploads) await putPart(upload, 1, one)
+    const rotating = rotateUploads({ max: 100 })
+    const ends = uploads.map((upload, index) =>
+      index % 2 === 0
+        ? store.abortUpload(upload)
+        : complete(upload).catch((error) => {
+            if (!(error instanceof ObjectChangedError)) throw error
+            return complete(again(upload))
+          }),
+    )
+    await Promise.all(ends)
+    expect((await rotating).failures).toEqual([])
+    expect(store.uploads('bucket', { max: 100 }).items).toEqual([])
+    await rotate()
+    keys.problems.set('old', 'erased')
+    for (let index = 1; index < 12; index += 2) expect((await get(`key ${index}`)).equals(one)).toBe(true)
+    await store[Symbol.asyncDispose]()
+    expect((await fsck(folder, {})).problems).toEqual([])
+    store = await FileObjectStore.open(folder)
+  })
+
+  test('goes on where the key server went away, and tells what it could not open', async () => {
+    const uploads = await Promise.all(['a', 'b', 'c', 'd'].map((key) => beginUpload(key, { kind: 'SSE-S3' })))
+    keys.callsLeft = 5
+    await expect(rotateUploads()).rejects.toMatchObject({ reason: 'unreachable' })
+    keys.callsLeft = Number.POSITIVE_INFINITY
+    keys.problems.set('old', 'locked')
+    const { failures, left } = await rotateUploads()
+    expect(failures.length + left).toBe(4)
+    expect(
+      failures.every(({ externalKey, problem }) => externalKey === 'old' && /locked/.test(problem)),
+    ).toBe(true)
+    keys.problems.clear()
+    expect(await rotateUploads()).toMatchObject({ rotated: failures.length, failures: [] })
+    for (const upload of uploads) await putPart(again(upload), 1, one)
   })
 })
 
