@@ -6,7 +6,7 @@ import { isUtf8 } from 'node:buffer'
  * take targets with scheme and host (RFC 9112, section 3.2.2), and KES replaces bytes that are not UTF-8.
  */
 export function normalizeTarget(target: string): string {
-  const path = target.replace(/^https?:\/\/[^/?]*(?=\/)/i, '')
+  const path = target.startsWith('/') ? target : target.replace(/^https?:\/\/[^/?]*(?=\/)/i, '')
   if (!path.includes('%')) return path
   return path.replace(/(?:%[0-9A-Fa-f]{2})+/g, (escapes) => {
     const bytes = Buffer.from(escapes.replaceAll('%', ''), 'hex')

@@ -4,8 +4,11 @@
  * `node:http2` has such an adapter itself, but its generality costs more time than the whole rest of a
  * request; these two classes hold what fastify and this server touch, and nothing else.
  */
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
+import { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
+
+const { destroy } = Duplex.prototype
 
 export class Http2Request {
   readonly httpVersionMajor = 2
@@ -66,7 +69,11 @@ export class Http2Response {
     this.statusCode = status
     this.headersSent = true
     if (this.stream.destroyed) return this
-    this.stream.respond({ ':status': status, ...this.#headers, ...headers })
+    // As a list, which costs Node less than an object.
+    const list = [':status', String(status)]
+    for (const name in this.#headers) if (!(name in headers)) list.push(name, String(this.#headers[name]))
+    for (const name in headers) list.push(name, String(headers[name]))
+    this.stream.respond(list)
     return this
   }
 
@@ -99,4 +106,24 @@ export class Http2Response {
     this.stream.destroy(error)
     return this
   }
+}
+
+/**
+ * Keeps a stream until its last write is confirmed. Node destroys one as soon as the last frame is ready to be sent, finds
+ * a write that has not ended, and makes an error of it that nobody gets to see: a tenth of what a request costs.
+ */
+export function outliveLastWrite(stream: ServerHttp2Stream): void {
+  stream.destroy = destroyWhenWritten
+}
+
+function destroyWhenWritten(this: ServerHttp2Stream, error?: Error): ServerHttp2Stream {
+  const isWriting = this.writableEnded && !this.writableFinished
+  const isOver = this.closed && this.rstCode === constants.NGHTTP2_NO_ERROR
+  if (error !== undefined || !isWriting || !isOver || this.session?.destroyed !== false) {
+    destroy.call(this, error)
+    return this
+  }
+  this.destroy = destroy as typeof this.destroy // Whoever calls it again is in earnest.
+  this.once('finish', this.destroy)
+  return this
 }

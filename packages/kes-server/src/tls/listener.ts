@@ -4,6 +4,7 @@
  * `node:https` accepts the connections and serves HTTP/1.1; a connection that negotiated `h2` is handed to
  * `node:http2` instead. Nothing here decides what a client may do: {@link peerOf} only says who it is.
  */
+import type { X509Certificate } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { performServerHandshake, type ServerHttp2Session } from 'node:http2'
 import { createServer, type Server } from 'node:https'
@@ -12,7 +13,7 @@ import type { TLSSocket } from 'node:tls'
 import { CertificateRequiredError, KesError } from '../errors.ts'
 import { clientIdentity } from '../identity/identity.ts'
 import type { Identity } from '../names.ts'
-import { Http2Request, Http2Response } from './http2-exchange.ts'
+import { Http2Request, Http2Response, outliveLastWrite } from './http2-exchange.ts'
 import { type ClientCertificateMode, contextOptions, type ListenerSettings } from './secure-context.ts'
 
 const HANDSHAKE_TIMEOUT_MS = 10_000
@@ -93,13 +94,14 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
     connection.once('close', () => connections.delete(connection))
   })
   server.on('secureConnection', (socket) => {
-    const refusal = refusalOf(socket, clientCertificates)
+    const certificate = socket.getPeerX509Certificate()
+    const refusal = refusalOf(socket, certificate, clientCertificates)
     if (refusal !== undefined) {
       options.onNotice(`http: TLS handshake error from ${addressOf(socket)}: ${refusal}`)
       socket.destroy()
       return
     }
-    peers.set(socket, describePeer(socket))
+    peers.set(socket, describePeer(socket, certificate))
     if (socket.alpnProtocol === 'h2') serveHttp2(socket, sessions, handler)
     else serveHttp1.call(server, socket)
   })
@@ -133,9 +135,13 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
 }
 
 /** Why this connection must end before its first request, or undefined. */
-function refusalOf(socket: TLSSocket, mode: ClientCertificateMode): string | undefined {
-  const hasCertificate = socket.getPeerX509Certificate() !== undefined
-  if (!hasCertificate) return mode.isRequired ? "tls: client didn't provide a certificate" : undefined
+function refusalOf(
+  socket: TLSSocket,
+  certificate: X509Certificate | undefined,
+  mode: ClientCertificateMode,
+): string | undefined {
+  if (certificate === undefined)
+    return mode.isRequired ? "tls: client didn't provide a certificate" : undefined
   if (!mode.isVerified || socket.authorized) return undefined
   return `tls: failed to verify certificate: ${String(socket.authorizationError)}`
 }
@@ -145,13 +151,11 @@ function addressOf(socket: { remoteAddress?: string | undefined; remotePort?: nu
   return remoteAddress.includes(':') ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`
 }
 
-function describePeer(socket: TLSSocket): Peer {
+function describePeer(socket: TLSSocket, first: X509Certificate | undefined): Peer {
   const ip = (socket.remoteAddress ?? '').replace(/^::ffff:/, '')
   const chain: Uint8Array[] = []
-  let certificate = socket.getPeerX509Certificate()
-  while (certificate !== undefined && chain.length < 16) {
-    chain.push(certificate.raw)
-    certificate = certificate.issuerCertificate
+  for (let next = first; next !== undefined && chain.length < 16; next = next.issuerCertificate) {
+    chain.push(next.raw)
   }
   if (chain.length === 0) return { ip, identity: undefined, problem: new CertificateRequiredError() }
   try {
@@ -209,6 +213,7 @@ function serveHttp2(socket: TLSSocket, sessions: Http2Sessions, handler: Request
   session.on('stream', (stream, headers) => {
     // A stream that the client resets ends; what it was answered is in the audit log.
     stream.on('error', () => stream.destroy())
+    outliveLastWrite(stream)
     const request = new Http2Request(stream, headers, socket)
     if (!KNOWN_METHODS.has(request.method)) {
       stream.respond({ ':status': 400 }, { endStream: true })
