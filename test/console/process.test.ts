@@ -102,6 +102,7 @@ test('with TLS it shows the certificate of the server, and a new one when that i
   const url = server.consoleUrl
   expect(url).toMatch(/^https:/)
   expect(await curveAt(url)).toBe('prime256v1')
+  await expect(curveAt(url, 'TLSv1.2')).rejects.toThrow(/protocol version/)
   const { key, cert } = await serverOf('p384')
   for (const [name, text] of [
     ['server.key', key],
@@ -113,13 +114,14 @@ test('with TLS it shows the certificate of the server, and a new one when that i
 })
 
 /** Of the certificate that the console shows to a browser, which gets its nonce. */
-async function curveAt(url: string): Promise<string | undefined> {
+async function curveAt(url: string, maxVersion?: 'TLSv1.2'): Promise<string | undefined> {
   const headers = { 'sec-fetch-site': 'same-origin' }
   const sent = request(new URL('/console/nonce', url), {
     method: 'POST',
     ca: installation.ca,
     agent: false,
     headers,
+    ...(maxVersion === undefined ? {} : { maxVersion }),
   })
   const [response] = await once(sent.end(), 'response')
   expect(response.statusCode).toBe(200)

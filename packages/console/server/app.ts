@@ -77,7 +77,9 @@ export class App {
     } catch (error) {
       if (!isAudited || response.headersSent) throw error
       const refused = this.#asRefusal(exchange, error)
-      await this.#audit(exchange, refused.status, `refused: ${refused.message} (${refused.code})`)
+      const hasGone = response.destroyed // What failed then, failed because of it.
+      const message = hasGone ? 'the browser has gone' : `refused: ${refused.message} (${refused.code})`
+      await this.#audit(exchange, refused.status, message)
       throw refused
     }
   }

@@ -68,8 +68,8 @@ export async function startConsole(options: ConsoleOptions): Promise<ConsoleServ
     server.on('request', (request, response) => void app.answer(request, response))
     return {
       url: `${origin.origin}/`,
-      replaceCredentials: ({ keyPem, certPem }) => {
-        if ('setSecureContext' in server) server.setSecureContext({ key: keyPem, cert: certPem })
+      replaceCredentials: (next) => {
+        if ('setSecureContext' in server) server.setSecureContext(contextOf(next))
       },
       stop: () => stop(server, sessions),
     }
@@ -87,12 +87,15 @@ function createListener(tls: TlsCredentials | undefined): Server | TlsServer {
     connectionsCheckingInterval: 1_000,
   }
   const server =
-    tls === undefined
-      ? createServer(options)
-      : createTlsServer({ ...options, key: tls.keyPem, cert: tls.certPem, minVersion: 'TLSv1.2' })
+    tls === undefined ? createServer(options) : createTlsServer({ ...options, ...contextOf(tls) })
   server.timeout = STALL_TIMEOUT_MS
   server.maxConnections = CONNECTIONS_MAX
   return server
+}
+
+/** Each browser that can log in speaks TLS 1.3. */
+function contextOf({ keyPem, certPem }: TlsCredentials) {
+  return { key: keyPem, cert: certPem, minVersion: 'TLSv1.3' } as const
 }
 
 function listen(server: Server | TlsServer, { host, port }: ConsoleOptions['address']): Promise<AddressInfo> {

@@ -21,7 +21,7 @@ const USED_MAX = 10_000
 export class Nonces {
   readonly #key = randomBytes(32)
   readonly #now: () => number
-  /** When each ends, in the order in which they were used. */
+  /** When each is forgotten, in the order in which they were used. */
   readonly #used = new Map<string, number>()
 
   /** @param now - milliseconds that never go back. */
@@ -54,7 +54,10 @@ export class Nonces {
    */
   use(text: string): boolean {
     const now = this.#now()
-    for (const [used, endsMs] of this.#used) if (endsMs <= now) this.#used.delete(used)
+    for (const [used, endsMs] of this.#used) {
+      if (endsMs > now) break
+      this.#used.delete(used)
+    }
     if (this.#used.size >= USED_MAX) return false
     this.#used.set(text, now + NONCE_SECONDS * 1000)
     return true
