@@ -117,6 +117,29 @@ browserTest('a session that the server has ended leads back to the login, and sa
 })
 
 browserTest(
+  'a page that is left, and one that nobody touches, end their session at the server',
+  async (browser) => {
+    await using fake = await FakeConsole.start()
+    const { page } = await openPage(browser, fake.origin)
+    const logouts = () => fake.asked.filter((call) => call === 'POST /console/logout').length
+    await logIn(page, fake.apiKey.toString())
+    await page.goto('about:blank')
+    await expect.poll(logouts).toBe(1)
+
+    await page.clock.install()
+    await page.goto(fake.origin)
+    await logIn(page, fake.apiKey.toString())
+    await page.clock.runFor('14:50')
+    await page.keyboard.press('Shift')
+    await page.clock.runFor('14:50')
+    expect(await page.getByRole('navigation').isVisible()).toBe(true)
+    await page.clock.runFor('00:20')
+    await page.getByText('You were logged out').waitFor()
+    await expect.poll(logouts).toBe(2)
+  },
+)
+
+browserTest(
   'a key is deleted only when its name is typed, and what dies with it is said before',
   async (browser) => {
     await using fake = await FakeConsole.start()

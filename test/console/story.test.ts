@@ -132,3 +132,94 @@ browserTest(
     expect(wrongs).toEqual([])
   },
 )
+
+browserTest(
+  'import, lock, a deletion for later and its end do what the page says they did',
+  async (browser) => {
+    await using programs = await startPrograms()
+    const { keys, consoleOrigin } = programs
+    const { page, wrongs } = await openPage(browser, consoleOrigin)
+    await logIn(page, programs.apiKey.toString())
+    const dialog = page.getByRole('dialog')
+    const stateNow = async () => (await keys.describeKey('letters')).state
+
+    const bytes = randomBytes(32)
+    await page.getByRole('button', { name: 'Import' }).click()
+    await dialog.getByLabel('Name').fill('letters')
+    await dialog.getByLabel('Key, 32 bytes').fill(bytes.subarray(1).toString('base64'))
+    await dialog.getByRole('button', { name: 'Import' }).click()
+    await dialog.getByRole('alert').waitFor()
+    await dialog.getByLabel('Key, 32 bytes').fill(bytes.toString('base64'))
+    await dialog.getByRole('button', { name: 'Import' }).click()
+    await page.getByRole('heading', { name: 'letters' }).waitFor()
+    expect((await keys.describeKey('letters')).algorithm).toBe('AES256')
+    await page.locator('.timeline').getByText('import').waitFor()
+
+    await page.getByRole('button', { name: 'Disable' }).click()
+    await page.getByRole('button', { name: 'Enable' }).waitFor()
+    expect(await stateNow()).toBe('disabled')
+
+    await page.getByRole('button', { name: 'Delete …' }).click()
+    await dialog.getByText('No object of the storage node').waitFor()
+    await dialog.getByLabel('Days until it is erased').fill('30')
+    await dialog.getByLabel('Type the name').fill('letters')
+    await dialog.getByRole('button', { name: 'Schedule deletion' }).click()
+    await page.getByText('Will be erased', { exact: true }).waitFor()
+    const { state, deletionAt = '' } = await keys.describeKey('letters')
+    expect(state).toBe('pending')
+    const shown = await page.locator('.facts time').first().getAttribute('datetime')
+    expect(Date.parse(shown ?? '')).toBe(Date.parse(deletionAt))
+
+    await page.getByRole('button', { name: 'Cancel deletion' }).click()
+    await page.getByRole('button', { name: 'Enable' }).waitFor()
+    expect(await stateNow()).toBe('disabled')
+
+    await page.getByRole('button', { name: 'Create key' }).click()
+    await dialog.getByLabel('Name').fill('letters')
+    await dialog.getByRole('button', { name: 'Create' }).click()
+    expect(await dialog.getByRole('alert').textContent()).toContain('exists already')
+    expect(wrongs).toEqual([])
+  },
+)
+
+browserTest('who may do little is told so in each view, and what is allowed works', async (browser) => {
+  await using programs = await startPrograms()
+  const { page, wrongs } = await openPage(browser, programs.consoleOrigin)
+  await logIn(page, programs.limitedApiKey.toString())
+  const refusal = page.getByText('Your policy does not allow this.').first()
+
+  await refusal.waitFor()
+  await page.getByText('not live').waitFor()
+  await page.getByRole('button', { name: 'Create key' }).click()
+  await page.getByRole('dialog').getByLabel('Name').fill('my-own')
+  await page.getByRole('dialog').getByRole('button', { name: 'Create' }).click()
+  await page.getByText('Key my-own was created.').waitFor()
+  expect((await programs.keys.describeKey('my-own')).createdBy).toBe(programs.limitedApiKey.identity)
+
+  for (const view of ['Activity', 'Access']) {
+    await page.getByRole('link', { name: view }).click()
+    await refusal.waitFor()
+  }
+  await page.getByRole('link', { name: 'Objects' }).click()
+  await page.getByText('Only the admin may look into the storage node').waitFor()
+
+  await page.getByRole('link', { name: 'Access' }).click()
+  await page.getByLabel('Path').fill('/v1/key/delete/my-own')
+  await page.getByLabel('Method').selectOption('DELETE')
+  await page.getByRole('button', { name: 'Ask' }).click()
+  await page
+    .getByRole('status')
+    .getByText(/Denied|does not allow/)
+    .or(page.getByRole('alert'))
+    .first()
+    .waitFor()
+  await page.getByRole('button', { name: 'Log out' }).click()
+
+  await logIn(page, programs.apiKey.toString())
+  await page.getByRole('link', { name: 'Access' }).click()
+  await page.getByLabel('Identity', { exact: true }).fill(programs.limitedApiKey.identity)
+  await page.getByLabel('Path').fill('/v1/key/generate/my-own')
+  await page.getByRole('button', { name: 'Ask' }).click()
+  await page.getByText("rule '/v1/key/generate/*' of policy 'node' allows it").waitFor()
+  expect(wrongs).toEqual([])
+})

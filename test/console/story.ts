@@ -15,6 +15,8 @@ export interface Programs extends AsyncDisposable {
   readonly consoleOrigin: string
   /** The admin's. */
   readonly apiKey: ApiKey
+  /** Of an identity whose policy allows to create, generate and decrypt, and nothing else. */
+  readonly limitedApiKey: ApiKey
   /** Past the console, as the admin. */
   readonly keys: KesClient
   /** Past the console, straight to the node. */
@@ -62,6 +64,7 @@ export async function startPrograms(): Promise<Programs> {
   return {
     consoleOrigin: new URL(/Console\s+· (\S+)/.exec(server.stdout)?.[1] ?? '').origin,
     apiKey,
+    limitedApiKey: nodeKey,
     keys,
     s3,
     journalPublicKeyFile: `${installation.storeFile}.journal.pub`,

@@ -3,7 +3,9 @@ import { useState } from 'preact/hooks'
 import { logIn } from './net/login.ts'
 import { Session } from './net/session.ts'
 import { Console, ConsoleContext } from './state/console.ts'
+import { notices } from './state/notices.ts'
 import { LoginView } from './views/login-view.tsx'
+import { Notices } from './views/notices.tsx'
 import { Shell } from './views/shell.tsx'
 
 export function Page() {
@@ -15,16 +17,24 @@ export function Page() {
       setReason(why)
       setCurrent(undefined)
     })
+    // Those of the session before are nobody else's.
+    notices.value = []
     const next = new Console(session)
     next.start()
     setReason(undefined)
     setCurrent(next)
   }
 
-  if (current === undefined) return <LoginView reason={reason} onLogin={begin} />
   return (
-    <ConsoleContext.Provider value={current}>
-      <Shell />
-    </ConsoleContext.Provider>
+    <>
+      {current === undefined ? (
+        <LoginView reason={reason} onLogin={begin} />
+      ) : (
+        <ConsoleContext.Provider value={current}>
+          <Shell />
+        </ConsoleContext.Provider>
+      )}
+      <Notices />
+    </>
   )
 }

@@ -100,14 +100,18 @@ export class Session {
     })
   }
 
-  /** Tells the server, too, that nobody may go on with this session. */
-  async logOut(): Promise<void> {
+  /**
+   * Tells the server, too, that nobody may go on with this session; also while the page is going away.
+   *
+   * @param reason - if the visitor did not want it.
+   */
+  async logOut(reason?: string): Promise<void> {
     const request = fetch('/console/logout', {
       method: 'POST',
       headers: this.#authorization(),
       keepalive: true,
     })
-    this.end(undefined)
+    this.end(reason)
     await request
   }
 

@@ -16,14 +16,17 @@ import { Icon } from '../parts/icons.tsx'
 import { Name } from '../parts/name.tsx'
 import { Problem } from '../parts/problem.tsx'
 import { Age } from '../parts/time.tsx'
+import { useFocusWhenAlone } from '../parts/use-focus-when-alone.ts'
 import { useConsole } from '../state/console.ts'
 import { tellDone } from '../state/notices.ts'
-import { route, routeTo } from '../state/route.ts'
+import { routeTo } from '../state/route.ts'
 import { formatBytes, parseTime } from '../text/format.ts'
 import { UploadDialog } from './upload-dialog.tsx'
 
 export interface BucketViewProps {
   readonly bucket: string
+  /** Of the objects that are listed; a folder in the eyes of people. */
+  readonly prefix: string
   /** Its default; undefined as long as it is not known. */
   readonly encryption: Encryption | null | undefined
   /** The bucket itself has changed, or is gone. */
@@ -32,10 +35,10 @@ export interface BucketViewProps {
 
 type Open = 'upload' | 'encryption' | undefined
 
-export function BucketView({ bucket, encryption, onChange }: BucketViewProps) {
+export function BucketView({ bucket, prefix, encryption, onChange }: BucketViewProps) {
   const { session } = useConsole()
-  const { prefix } = route.value
   const [open, setOpen] = useState<Open>()
+  const title = useFocusWhenAlone()
   const close = () => setOpen(undefined)
   const list = useObjects(bucket, prefix)
   const { isBusy, problem, run } = useAction()
@@ -54,7 +57,7 @@ export function BucketView({ bucket, encryption, onChange }: BucketViewProps) {
         <a class="back" href={routeTo('objects')} aria-label="Back to all buckets">
           <Icon name="back" />
         </a>
-        <h2 id="bucket-title">
+        <h2 id="bucket-title" ref={title} tabIndex={-1}>
           <Path bucket={bucket} prefix={prefix} />
         </h2>
         <div class="actions">
@@ -187,10 +190,6 @@ function useObjects(bucket: string, prefix: string) {
   const [problem, setProblem] = useState<string>()
   const [after, setAfter] = useState<string>()
   const [round, setRound] = useState(0)
-  useEffect(() => {
-    setAfter(undefined)
-    setRound((before) => before + 1)
-  }, [bucket, prefix])
   useEffect(() => {
     const control = new AbortController()
     listObjects(session, bucket, { prefix, after, signal: control.signal }).then(

@@ -10,6 +10,7 @@ import { Problem } from '../parts/problem.tsx'
 import { saveJson } from '../parts/save-file.ts'
 import { StateBadge } from '../parts/state-badge.tsx'
 import { Moment } from '../parts/time.tsx'
+import { useFocusWhenAlone } from '../parts/use-focus-when-alone.ts'
 import { useConsole } from '../state/console.ts'
 import type { KeyRow } from '../state/key-table.ts'
 import { tellDone } from '../state/notices.ts'
@@ -27,6 +28,7 @@ const DONE: Readonly<Record<PlainChange, string>> = {
 export function KeyDetail({ name }: { readonly name: string }) {
   const { session, keys } = useConsole()
   const [isErasing, setErasing] = useState(false)
+  const title = useFocusWhenAlone()
   const { isBusy, problem, run } = useAction()
   void keys.version.value
   const row = keys.get(name)
@@ -43,7 +45,7 @@ export function KeyDetail({ name }: { readonly name: string }) {
         <a class="back" href={routeTo('keys')} aria-label="Back to all keys">
           <Icon name="back" />
         </a>
-        <h2 id="key-title">
+        <h2 id="key-title" ref={title} tabIndex={-1}>
           <Name text={name} />
         </h2>
         {row !== undefined && <StateBadge state={row.state} />}

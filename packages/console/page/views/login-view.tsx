@@ -1,5 +1,5 @@
 /** Asks for an API key. What is typed is taken out of the field before anything is done with it. */
-import { useId, useRef } from 'preact/hooks'
+import { useEffect, useId, useRef } from 'preact/hooks'
 import { useAction } from '../parts/action.ts'
 import { Problem } from '../parts/problem.tsx'
 
@@ -14,6 +14,10 @@ export function LoginView({ reason, onLogin }: LoginViewProps) {
   const fieldId = useId()
   const hintId = useId()
   const { isBusy, problem, run } = useAction()
+  useEffect(() => {
+    document.title = 'Log in – Latchkey'
+    field.current?.focus()
+  }, [])
 
   const submit = (event: SubmitEvent) => {
     event.preventDefault()

@@ -1,5 +1,5 @@
 /** One object: what is known of it, and the chain of keys that its content lies under, as it stands now. */
-import { useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { explainObject, readObject, removeObject } from '../net/node.ts'
 import { useAction } from '../parts/action.ts'
 import { Dialog } from '../parts/dialog.tsx'
@@ -11,6 +11,7 @@ import { Name } from '../parts/name.tsx'
 import { Problem } from '../parts/problem.tsx'
 import { saveFile } from '../parts/save-file.ts'
 import { Moment } from '../parts/time.tsx'
+import { useFocusWhenAlone } from '../parts/use-focus-when-alone.ts'
 import { useConsole } from '../state/console.ts'
 import { tellDone } from '../state/notices.ts'
 import { routeTo } from '../state/route.ts'
@@ -25,17 +26,19 @@ export interface ObjectDetailProps {
 export function ObjectDetail({ bucket, objectKey }: ObjectDetailProps) {
   const { session, keys } = useConsole()
   const [isRemoving, setRemoving] = useState(false)
-  const [externalKey, setExternalKey] = useState<string>()
   void keys.version.value
-  const row = externalKey === undefined ? undefined : keys.get(externalKey)
-  const { value: found, problem } = useLoaded(
-    async (signal) => {
-      const answer = await explainObject(session, bucket, objectKey, signal)
-      setExternalKey(answer.externalKey)
-      return answer
-    },
-    [bucket, objectKey, row?.state],
-  )
+  const {
+    value: found,
+    problem,
+    reload,
+  } = useLoaded((signal) => explainObject(session, bucket, objectKey, signal), [bucket, objectKey])
+  const keyState = found?.externalKey === undefined ? undefined : keys.get(found.externalKey)?.state
+  const title = useFocusWhenAlone()
+  const lastState = useRef<string>(undefined)
+  useEffect(() => {
+    if (lastState.current !== undefined && keyState !== lastState.current) reload()
+    lastState.current = keyState ?? lastState.current
+  }, [keyState])
   const download = useAction()
   const folder = objectKey.slice(0, objectKey.lastIndexOf('/') + 1)
   const fileName = objectKey.slice(folder.length)
@@ -47,7 +50,7 @@ export function ObjectDetail({ bucket, objectKey }: ObjectDetailProps) {
         <a class="back always" href={back} aria-label="Back to the bucket">
           <Icon name="back" />
         </a>
-        <h2 id="object-title">
+        <h2 id="object-title" ref={title} tabIndex={-1}>
           <Name text={`${bucket}/${objectKey}`} />
         </h2>
       </header>
@@ -94,7 +97,7 @@ export function ObjectDetail({ bucket, objectKey }: ObjectDetailProps) {
         </button>
       </div>
       {download.problem !== undefined && <Problem>The download failed. {download.problem}</Problem>}
-      {found !== undefined && <KeyChain found={found} keyState={row?.state} />}
+      {found !== undefined && <KeyChain found={found} keyState={keyState} />}
       {isRemoving && (
         <RemoveDialog
           bucket={bucket}

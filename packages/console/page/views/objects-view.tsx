@@ -14,7 +14,10 @@ import { ObjectDetail } from './object-detail.tsx'
 
 export function ObjectsView() {
   const { session, info, hasNode } = useConsole()
-  const [bucket, key] = route.value.names
+  const {
+    names: [bucket, key],
+    prefix,
+  } = route.value
   const [isCreating, setCreating] = useState(false)
   const {
     value: buckets,
@@ -51,8 +54,9 @@ export function ObjectsView() {
       </section>
       {bucket !== undefined && key === undefined && (
         <BucketView
-          key={bucket}
+          key={`${bucket}/${prefix}`}
           bucket={bucket}
+          prefix={prefix}
           encryption={buckets?.find(({ name }) => name === bucket)?.encryption}
           onChange={reload}
         />

@@ -3,38 +3,38 @@ import type { ComponentChildren } from 'preact'
 import { useEffect, useErrorBoundary, useRef } from 'preact/hooks'
 import { explainError } from '../net/api-error.ts'
 import type { StreamState } from '../net/follow.ts'
-import { Icon, type IconName } from '../parts/icons.tsx'
+import { Icon } from '../parts/icons.tsx'
 import { Identity, Name } from '../parts/name.tsx'
 import { Problem } from '../parts/problem.tsx'
 import { now } from '../state/clock.ts'
 import { useConsole } from '../state/console.ts'
-import { notices, putAway, tellFailed } from '../state/notices.ts'
-import { route, routeTo, type ViewName } from '../state/route.ts'
+import { tellFailed } from '../state/notices.ts'
+import { route, routeTo, VIEWS } from '../state/route.ts'
 import { formatAge, parseTime } from '../text/format.ts'
-import { visibleText } from '../text/visible.ts'
 import { AccessView } from './access-view.tsx'
 import { ActivityView } from './activity-view.tsx'
 import { KeysView } from './keys-view.tsx'
 import { BrandMark } from './login-view.tsx'
 import { ObjectsView } from './objects-view.tsx'
 
-const LINKS: readonly (readonly [ViewName, string, IconName])[] = [
-  ['keys', 'Keys', 'key'],
-  ['objects', 'Objects', 'box'],
-  ['activity', 'Activity', 'pulse'],
-  ['access', 'Access', 'people'],
-]
-
+const LABELS = { keys: 'Keys', objects: 'Objects', activity: 'Activity', access: 'Access' } as const
+const ICONS = { keys: 'key', objects: 'box', activity: 'pulse', access: 'people' } as const
 const SHOWN = { keys: KeysView, objects: ObjectsView, activity: ActivityView, access: AccessView } as const
 
 export function Shell() {
   const { session, keys } = useConsole()
   const { view } = route.value
   const View = SHOWN[view]
-  useIdleLogout(session.idleSeconds, () => session.end('You were logged out after a time without input.'))
-  const logOut = () => {
-    session.logOut().catch((error: unknown) => tellFailed('The server was not told of the log-out', error))
+  const logOut = (reason?: string) => {
+    session
+      .logOut(reason)
+      .catch((error: unknown) => tellFailed('The server was not told of the log-out', error))
   }
+  useIdleLogout(session.idleSeconds, () => logOut('You were logged out after a time without input.'))
+  useLogoutAtEnd(logOut)
+  useEffect(() => {
+    document.title = `${LABELS[view]} – Latchkey`
+  }, [view])
   return (
     <>
       <header class="top">
@@ -43,10 +43,10 @@ export function Shell() {
           Latchkey
         </h1>
         <nav aria-label="Views">
-          {LINKS.map(([name, label, icon]) => (
+          {VIEWS.map((name) => (
             <a key={name} href={routeTo(name)} aria-current={view === name ? 'page' : undefined}>
-              <Icon name={icon} />
-              {label}
+              <Icon name={ICONS[name]} />
+              {LABELS[name]}
             </a>
           ))}
         </nav>
@@ -56,7 +56,7 @@ export function Shell() {
             {session.isAdmin ? 'admin' : <Name text={session.policy ?? ''} />}{' '}
             <Identity text={session.identity} />
           </span>
-          <button type="button" onClick={logOut}>
+          <button type="button" onClick={() => logOut()}>
             <Icon name="out" />
             Log out
           </button>
@@ -69,7 +69,6 @@ export function Shell() {
         </Guarded>
       </main>
       <Foot />
-      <Notices />
     </>
   )
 }
@@ -151,20 +150,15 @@ function Foot() {
   )
 }
 
-function Notices() {
-  return (
-    <div class="notices" role="status">
-      {notices.value.map(({ id, kind, text }) => (
-        <p key={id} class={`notice ${kind}`}>
-          <Icon name={kind === 'done' ? 'check' : 'warning'} />
-          <span>{visibleText(text)}</span>
-          <button type="button" class="plain" aria-label="Dismiss" onClick={() => putAway(id)}>
-            <Icon name="close" />
-          </button>
-        </p>
-      ))}
-    </div>
-  )
+/** Nobody is left who knows the token; the server would keep its session for a while. */
+function useLogoutAtEnd(logOut: () => void): void {
+  useEffect(() => {
+    const end = ({ persisted }: PageTransitionEvent) => {
+      if (!persisted) logOut()
+    }
+    addEventListener('pagehide', end)
+    return () => removeEventListener('pagehide', end)
+  }, [])
 }
 
 /** Streams alone keep no session: somebody must be there. */

@@ -41,7 +41,7 @@ export function UploadDialog({ bucket, prefix, bucketDefault, onClose, onDone }:
           await putObject(session, target, file, onProgress, control.current.signal)
         }
       } finally {
-        setProgress(undefined)
+        // Those before the one that failed are there.
         onDone()
       }
       tellDone(`${counted(files.length, 'object')} uploaded.`)
@@ -66,13 +66,17 @@ export function UploadDialog({ bucket, prefix, bucketDefault, onClose, onDone }:
         <label for={fieldId}>Files</label>
         <input id={fieldId} ref={field} type="file" multiple required />
         <EncryptionChoice label="Encryption" none={standard} value={encryption} onChange={setEncryption} />
-        {progress !== undefined && (
+        {progress !== undefined && isBusy && (
           <p>
             <Name text={progress.name} />
             <progress aria-label="Upload" max={1} value={progress.done} />
           </p>
         )}
-        {problem !== undefined && <Problem>{problem}</Problem>}
+        {problem !== undefined && (
+          <Problem>
+            <Name text={progress?.name ?? ''} /> was not uploaded. {problem}
+          </Problem>
+        )}
         <div class="actions">
           <button type="button" onClick={onClose}>
             Cancel
