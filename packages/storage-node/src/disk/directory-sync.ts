@@ -1,8 +1,9 @@
 /** Brings the entries of one directory to the disk, once for all who wait. */
-import { open } from 'node:fs/promises'
+import { DiskFile } from './disk-file.ts'
 
 export class DirectorySync {
   readonly #path: string
+  #directory: DiskFile | undefined
   #running: Promise<void> | undefined
   #next: Promise<void> | undefined
 
@@ -21,9 +22,16 @@ export class DirectorySync {
     return this.#next
   }
 
+  /** Nobody may be waiting any more. */
+  close(): void {
+    this.#directory?.close()
+    this.#directory = undefined
+  }
+
   #start(): Promise<void> {
     this.#next = undefined
-    this.#running = syncDirectory(this.#path).finally(() => {
+    this.#directory ??= DiskFile.open(this.#path)
+    this.#running = this.#directory.sync().finally(() => {
       // The one after this has taken its place, if there is one.
       if (this.#next === undefined) this.#running = undefined
     })
@@ -33,10 +41,6 @@ export class DirectorySync {
 
 /** Brings the entries of a directory to the disk, for one who waits alone. */
 export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r')
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
-  }
+  using directory = DiskFile.open(path)
+  await directory.sync()
 }

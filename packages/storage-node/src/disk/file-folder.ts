@@ -9,9 +9,10 @@
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs'
-import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
+import { rename, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { DirectorySync, syncDirectory } from './directory-sync.ts'
+import { DiskFile } from './disk-file.ts'
 import { DataDamagedError, DiskFullError } from './errors.ts'
 import type { FreeSpace } from './free-space.ts'
 import {
@@ -52,28 +53,32 @@ export class FileFolder {
     this.#incomingSync = new DirectorySync(this.#incoming)
   }
 
+  close(): void {
+    this.#incomingSync.close()
+  }
+
   /**
    * @param hasChecksums - of the content that will be written.
    * @throws {@link DiskFullError} if `growth` is `grows`, and only the reserve is left.
    */
-  async create(hasChecksums: boolean, growth: Growth): Promise<NewFile> {
+  create(hasChecksums: boolean, growth: Growth): NewFile {
     const space = growth === 'grows' ? this.#space : undefined
     space?.take(RECORD_BYTES)
     const id = randomBytes(ID_BYTES).toString('hex')
     const path = join(this.#incoming, id)
     try {
-      return new NewFile(id, path, await open(path, 'wx', 0o600), hasChecksums, this.#incomingSync, space)
+      return new NewFile(id, path, DiskFile.create(path), hasChecksums, this.#incomingSync, space)
     } catch (error) {
       throw asStorageError(error)
     }
   }
 
   /** @throws {@link DataDamagedError} if there is no such file. */
-  async open(id: string): Promise<FileHandle> {
+  open(id: string): DiskFile {
     // It may move between the two looks, but only from `incoming`, and once.
     for (const path of [this.#placeOf(id), join(this.#incoming, id), this.#placeOf(id)]) {
       try {
-        return await open(path, 'r')
+        return DiskFile.open(path)
       } catch (error) {
         if (codeOf(error) !== 'ENOENT') throw error
       }
@@ -138,7 +143,7 @@ export class FileFolder {
 export class NewFile {
   readonly id: string
   readonly #path: string
-  readonly #file: FileHandle
+  readonly #file: DiskFile
   readonly #checksums: Checksums | undefined
   readonly #directory: DirectorySync
   readonly #space: FreeSpace | undefined
@@ -150,7 +155,7 @@ export class NewFile {
   constructor(
     id: string,
     path: string,
-    file: FileHandle,
+    file: DiskFile,
     hasChecksums: boolean,
     directory: DirectorySync,
     space: FreeSpace | undefined,
@@ -183,17 +188,15 @@ export class NewFile {
   async finish(record: FileRecord): Promise<void> {
     await this.#append(encodeTail(this.#contentBytes, this.#checksums?.end() ?? [], record))
     await this.#flush()
-    try {
-      await Promise.all([this.#file.datasync(), this.#directory.sync()])
-    } catch (error) {
-      throw asStorageError(error)
+    for (const synced of await Promise.allSettled([this.#file.datasync(), this.#directory.sync()])) {
+      if (synced.status === 'rejected') throw asStorageError(synced.reason)
     }
-    await this.#file.close()
+    this.#file.close()
   }
 
   /** Leaves nothing of it. Also after a failed {@link finish}. */
   async discard(): Promise<void> {
-    await this.#file.close()
+    this.#file.close()
     await unlink(this.#path).catch(ignoreMissing)
   }
 
@@ -219,9 +222,7 @@ export class NewFile {
   async #writeAll(bytes: Uint8Array): Promise<void> {
     this.#space?.take(bytes.length)
     try {
-      for (let at = 0; at < bytes.length; ) {
-        at += (await this.#file.write(bytes, at, bytes.length - at)).bytesWritten
-      }
+      await this.#file.append(bytes)
     } catch (error) {
       throw asStorageError(error)
     }
@@ -239,26 +240,11 @@ function grown(buffer: Buffer | undefined, bytes: number): Buffer {
 }
 
 /** What a file says of itself, and how its content is checked. @throws {@link DataDamagedError} */
-export async function readTail(file: FileHandle): Promise<Tail> {
-  const { size } = await file.stat()
-  const footer = await readExactly(file, Math.max(0, size - FOOTER_BYTES), Math.min(size, FOOTER_BYTES))
+export async function readTail(file: DiskFile): Promise<Tail> {
+  const { size } = file
+  const footer = await file.readExactly(Math.max(0, size - FOOTER_BYTES), Math.min(size, FOOTER_BYTES))
   const bytes = tailBytes(footer, size)
-  return decodeTail(await readExactly(file, size - bytes, bytes))
-}
-
-/** @throws {@link DataDamagedError} if the file ends before. */
-export async function readExactly(
-  file: FileHandle,
-  offset: number,
-  length: number,
-  into: Buffer = Buffer.allocUnsafe(length),
-): Promise<Buffer> {
-  for (let at = 0; at < length; ) {
-    const { bytesRead } = await file.read(into, at, length - at, offset + at)
-    if (bytesRead === 0) throw new DataDamagedError('the file is too short')
-    at += bytesRead
-  }
-  return into.subarray(0, length)
+  return decodeTail(await file.readExactly(size - bytes, bytes))
 }
 
 export function codeOf(error: unknown): unknown {

@@ -114,7 +114,7 @@ export class FileObjectStore implements ObjectStore {
       try {
         const index = new ObjectIndex(db)
         await sweep(folder, index, db)
-        const commits = await IndexCommits.open(db, indexPath)
+        const commits = IndexCommits.open(db, indexPath)
         return new FileObjectStore(lock, db, index, folder, commits, options)
       } catch (error) {
         db.close()
@@ -129,6 +129,7 @@ export class FileObjectStore implements ObjectStore {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#background)
     await this.#commits.close()
+    this.#folder.close()
     this.#db.close()
     this.#lock[Symbol.dispose]()
   }
@@ -403,7 +404,7 @@ export class FileObjectStore implements ObjectStore {
     return this.#index.totals()
   }
 
-  listingKeys(bucket: string): ListingKey[] {
+  listingKeys(bucket: string): readonly ListingKey[] {
     return this.#index.listingKeys(this.bucket(bucket))
   }
 
@@ -513,7 +514,7 @@ export class FileObjectStore implements ObjectStore {
     write: (file: NewFile) => Promise<Result>,
     growth: Growth = 'grows',
   ): Promise<Result> {
-    const file = await this.#folder.create(hasChecksums, growth)
+    const file = this.#folder.create(hasChecksums, growth)
     try {
       const result = await write(file)
       this.#later(this.#folder.settle(file.id))

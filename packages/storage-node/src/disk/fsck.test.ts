@@ -52,7 +52,7 @@ async function stateOf(store: FileObjectStore): Promise<unknown> {
       uploads.push({ ...upload, parts: store.parts(upload) })
   }
   const listingKeys = buckets.map(({ name }) =>
-    store.listingKeys(name).sort((a, b) => a.id.localeCompare(b.id)),
+    store.listingKeys(name).toSorted((a, b) => a.id.localeCompare(b.id)),
   )
   return { buckets, objects, uploads, listingKeys }
 }

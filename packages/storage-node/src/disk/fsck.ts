@@ -9,7 +9,7 @@ import { crc32 } from 'node:zlib'
 import Database from 'better-sqlite3'
 import { checkDataFolder } from './data-folder.ts'
 import { DataDamagedError, IndexDamagedError } from './errors.ts'
-import { FileFolder, readExactly, readTail } from './file-folder.ts'
+import { FileFolder, readTail } from './file-folder.ts'
 import { FolderLock } from './folder-lock.ts'
 import { openIndex } from './index-file.ts'
 import { ObjectIndex } from './object-index.ts'
@@ -104,17 +104,13 @@ async function sweepIndex(folder: FileFolder, path: string, problems: FsckProble
 
 /** @throws {@link DataDamagedError} */
 async function checkContent(folder: FileFolder, id: string): Promise<void> {
-  const file = await folder.open(id)
-  try {
-    const { contentBytes, checksums } = await readTail(file)
-    const buffer = Buffer.allocUnsafe(CHECKED_BYTES)
-    for (const [block, checksum] of checksums.entries()) {
-      const at = block * CHECKED_BYTES
-      const content = await readExactly(file, at, Math.min(CHECKED_BYTES, contentBytes - at), buffer)
-      if (crc32(content) !== checksum) throw new DataDamagedError('a checksum is wrong')
-    }
-  } finally {
-    await file.close()
+  using file = folder.open(id)
+  const { contentBytes, checksums } = await readTail(file)
+  const buffer = Buffer.allocUnsafe(CHECKED_BYTES)
+  for (const [block, checksum] of checksums.entries()) {
+    const at = block * CHECKED_BYTES
+    const content = await file.readExactly(at, Math.min(CHECKED_BYTES, contentBytes - at), buffer)
+    if (crc32(content) !== checksum) throw new DataDamagedError('a checksum is wrong')
   }
 }
 

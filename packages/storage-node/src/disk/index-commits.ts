@@ -6,8 +6,8 @@
  * disk. Who reads the index in between sees it a moment before that: a power cut then takes back what nobody was
  * told.
  */
-import { type FileHandle, open } from 'node:fs/promises'
 import type Database from 'better-sqlite3'
+import { DiskFile } from './disk-file.ts'
 import { IndexDamagedError } from './errors.ts'
 import { asIndexError } from './index-file.ts'
 
@@ -18,14 +18,14 @@ interface Change {
 
 export class IndexCommits {
   readonly #db: Database.Database
-  readonly #log: FileHandle
+  readonly #log: DiskFile
   readonly #savepoint: (apply: () => void) => void
   #waiting: Change[] = []
   #running: Promise<void> | undefined
   /** No change is made any more. */
   #failure: IndexDamagedError | undefined
 
-  private constructor(db: Database.Database, log: FileHandle) {
+  private constructor(db: Database.Database, log: DiskFile) {
     this.#db = db
     this.#log = log
     // Inside of a transaction, better-sqlite3 makes this a savepoint: a change that throws is undone alone.
@@ -33,8 +33,8 @@ export class IndexCommits {
   }
 
   /** @param path - of the index; it must have been written to, so that its log is there. */
-  static async open(db: Database.Database, path: string): Promise<IndexCommits> {
-    return new IndexCommits(db, await open(`${path}-wal`, 'r+'))
+  static open(db: Database.Database, path: string): IndexCommits {
+    return new IndexCommits(db, DiskFile.open(`${path}-wal`, 'r+'))
   }
 
   /**
@@ -61,7 +61,7 @@ export class IndexCommits {
   /** Waits for all that was asked for. Nothing may be asked afterwards. */
   async close(): Promise<void> {
     await this.#running
-    await this.#log.close()
+    this.#log.close()
   }
 
   async #run(): Promise<void> {

@@ -104,10 +104,18 @@ export interface IndexedKey<Id> {
   readonly id: Id
 }
 
+/** Buckets, or listing keys of buckets, that are remembered. */
+const REMEMBERED_MAX = 1000
+
 export class ObjectIndex {
+  readonly #db: Database.Database
   readonly #statements: ReturnType<typeof prepare>
+  /** Rows that nearly every request needs, by the bucket's name and id, as they were committed. */
+  readonly #buckets = new Map<string, IndexedBucket | undefined>()
+  readonly #listingKeys = new Map<number, readonly ListingKey[]>()
 
   constructor(db: Database.Database) {
+    this.#db = db
     this.#statements = prepare(db)
   }
 
@@ -117,8 +125,10 @@ export class ObjectIndex {
   }
 
   bucket(name: string): IndexedBucket | undefined {
-    const row = guarded(() => this.#statements.bucket.get(name))
-    return row && bucketOf(row)
+    return this.#remembered(this.#buckets, name, () => {
+      const row = guarded(() => this.#statements.bucket.get(name))
+      return row && bucketOf(row)
+    })
   }
 
   buckets(): IndexedBucket[] {
@@ -126,6 +136,7 @@ export class ObjectIndex {
   }
 
   putBucket(bucket: Omit<IndexedBucket, 'id'>): void {
+    this.#buckets.clear()
     this.#statements.putBucket.run(
       bucket.name,
       bucket.firstFile,
@@ -137,6 +148,7 @@ export class ObjectIndex {
   }
 
   deleteBucket(id: number): void {
+    this.#buckets.clear()
     this.#statements.deleteBucket.run(id)
   }
 
@@ -286,20 +298,24 @@ export class ObjectIndex {
     return { buckets: row?.buckets ?? 0, objects: row?.objects ?? 0, bytes: row?.bytes ?? 0 }
   }
 
-  listingKeys(bucket: IndexedBucket): ListingKey[] {
-    return guarded(() => this.#statements.listingKeys.all(bucket.id)).map((row) => ({
-      id: row.id,
-      bucket: bucket.name,
-      externalKey: row.external_key,
-      ciphertext: row.ciphertext,
-    }))
+  listingKeys(bucket: IndexedBucket): readonly ListingKey[] {
+    return this.#remembered(this.#listingKeys, bucket.id, () =>
+      guarded(() => this.#statements.listingKeys.all(bucket.id)).map((row) => ({
+        id: row.id,
+        bucket: bucket.name,
+        externalKey: row.external_key,
+        ciphertext: row.ciphertext,
+      })),
+    )
   }
 
   putListingKey(bucket: IndexedBucket, key: ListingKey, revision: number): void {
+    this.#listingKeys.delete(bucket.id)
     this.#statements.putListingKey.run(key.id, bucket.id, key.externalKey, revision, key.ciphertext)
   }
 
   deleteListingKeys(bucket: number): void {
+    this.#listingKeys.delete(bucket)
     this.#statements.deleteListingKeys.run(bucket)
   }
 
@@ -324,6 +340,17 @@ export class ObjectIndex {
   /** Whether a file is part of an object. Looks through all objects. */
   isPartOfObject(file: string): boolean {
     return guarded(() => this.#statements.isPartOfObject.get(file)) !== undefined
+  }
+
+  /** What is seen within a transaction may be undone, and is not remembered; whoever changes a row forgets it. */
+  #remembered<Key, Value>(known: Map<Key, Value>, key: Key, look: () => Value): Value {
+    const remembered = known.get(key)
+    if (remembered !== undefined) return remembered
+    const value = look()
+    if (value === undefined || this.#db.inTransaction) return value
+    if (known.size >= REMEMBERED_MAX) known.clear()
+    known.set(key, value)
+    return value
   }
 }
 

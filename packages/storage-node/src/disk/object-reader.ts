@@ -1,9 +1,9 @@
 /** Reads the stored bytes of one object, and checks those that don't authenticate themselves. */
 import assert from 'node:assert/strict'
-import type { FileHandle } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
+import type { DiskFile } from './disk-file.ts'
 import { DataDamagedError } from './errors.ts'
-import { type FileFolder, readExactly, readTail } from './file-folder.ts'
+import { type FileFolder, readTail } from './file-folder.ts'
 import type { IndexedObject } from './object-index.ts'
 import type { OpenObject } from './object-store.ts'
 import { CHECKED_BYTES, type FiledPart, type Tail } from './record-file.ts'
@@ -11,7 +11,7 @@ import { CHECKED_BYTES, type FiledPart, type Tail } from './record-file.ts'
 const READ_BYTES = 256 * 1024
 
 interface OpenFile {
-  readonly handle: FileHandle
+  readonly file: DiskFile
   /** Of content that has checksums. */
   readonly tail: Tail | undefined
 }
@@ -36,14 +36,14 @@ export class ObjectReader implements OpenObject {
   }
 
   async *read(part: number, offset: number, length: number, into?: Buffer): AsyncGenerator<Buffer> {
-    const { handle, tail } = await this.#file(part)
+    const { file, tail } = await this.#file(part)
     if (tail) {
-      yield* readChecked(handle, tail, offset, length)
+      yield* readChecked(file, tail, offset, length)
       return
     }
     const bytesMax = into?.length ?? READ_BYTES
     for (let at = 0; at < length; at += bytesMax) {
-      yield await readExactly(handle, offset + at, Math.min(bytesMax, length - at), into)
+      yield await file.readExactly(offset + at, Math.min(bytesMax, length - at), into)
     }
   }
 
@@ -53,7 +53,7 @@ export class ObjectReader implements OpenObject {
     for (const file of this.#files.values()) {
       // One that did not open has been reported to whoever read from it.
       const opened = await file.catch(() => undefined)
-      await opened?.handle.close()
+      opened?.file.close()
     }
     this.#onClose()
   }
@@ -78,20 +78,20 @@ async function openFile(
   storedBytes: number,
   isChecked: boolean,
 ): Promise<OpenFile> {
-  const handle = await folder.open(id)
-  if (!isChecked) return { handle, tail: undefined }
+  const file = folder.open(id)
+  if (!isChecked) return { file, tail: undefined }
   try {
-    const tail = await readTail(handle)
-    if (tail.contentBytes === storedBytes) return { handle, tail }
+    const tail = await readTail(file)
+    if (tail.contentBytes === storedBytes) return { file, tail }
     throw new DataDamagedError('the content has another length')
   } catch (error) {
-    await handle.close()
+    file.close()
     throw error
   }
 }
 
 async function* readChecked(
-  handle: FileHandle,
+  file: DiskFile,
   { contentBytes, checksums }: Tail,
   offset: number,
   length: number,
@@ -99,7 +99,7 @@ async function* readChecked(
   const end = offset + length
   for (let block = Math.floor(offset / CHECKED_BYTES); block * CHECKED_BYTES < end; block++) {
     const start = block * CHECKED_BYTES
-    const content = await readExactly(handle, start, Math.min(CHECKED_BYTES, contentBytes - start))
+    const content = await file.readExactly(start, Math.min(CHECKED_BYTES, contentBytes - start))
     if (crc32(content) !== checksums[block]) throw new DataDamagedError('a checksum is wrong')
     yield content.subarray(Math.max(0, offset - start), Math.min(content.length, end - start))
   }

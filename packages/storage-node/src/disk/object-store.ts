@@ -243,7 +243,7 @@ export interface ObjectStore extends AsyncDisposable {
   /** Counted anew each time: some 50 ms for a million objects. */
   totals(): StoreTotals
 
-  listingKeys(bucket: string): ListingKey[]
+  listingKeys(bucket: string): readonly ListingKey[]
   /**
    * @param replaced - id of the one that it takes the place of.
    * @returns the one that is there, if another request was first.

@@ -127,13 +127,9 @@ async function stage(
 }
 
 async function stagedFile(folder: FileFolder, id: string): Promise<StagedFile> {
-  const file = await folder.open(id)
-  try {
-    const { record, contentBytes } = await readTail(file)
-    return { id, kind: record.kind, revision: record.revision, record: JSON.stringify(record), contentBytes }
-  } finally {
-    await file.close()
-  }
+  using file = folder.open(id)
+  const { record, contentBytes } = await readTail(file)
+  return { id, kind: record.kind, revision: record.revision, record: JSON.stringify(record), contentBytes }
 }
 
 class Rebuild {

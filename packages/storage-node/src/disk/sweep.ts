@@ -25,7 +25,7 @@ async function isInUse(folder: FileFolder, index: ObjectIndex, id: string): Prom
 
 async function isPart(folder: FileFolder, id: string): Promise<boolean> {
   try {
-    await using file = await folder.open(id)
+    using file = folder.open(id)
     const { record } = await readTail(file)
     return record.kind === 'part'
   } catch (error) {

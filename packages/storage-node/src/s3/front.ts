@@ -2,7 +2,7 @@
  * The HTTP side of the node: each request is read, its signature checked, its command found and run, and its reply
  * written, in this order. What a command throws becomes a reply here and nowhere else.
  */
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { bodyOf, type Call, type Reply, type StreamedBody } from './call.ts'
@@ -54,7 +54,7 @@ export function createFront(options: FrontOptions) {
     sendContinue?: () => void,
   ): Promise<void> {
     const startedMs = performance.now()
-    const requestId = randomBytes(8).toString('hex').toUpperCase()
+    const requestId = newRequestId()
     const method = request.method ?? ''
     const ip = request.socket.remoteAddress ?? '' // It has none any more once it is closed.
     response.setHeader('Server', 'Latchkey')
@@ -129,6 +129,12 @@ export function createFront(options: FrontOptions) {
   return handle
 }
 
+/** 64 random bits, of those that Node keeps in stock. */
+function newRequestId(): string {
+  const uuid = randomUUID()
+  return `${uuid.slice(0, 8)}${uuid.slice(-8)}`.toUpperCase()
+}
+
 /** The client went away before its body had come: nobody reads the answer, and nothing is wrong with the node. */
 function isAbandoned(request: IncomingMessage): boolean {
   return request.destroyed && !request.complete
@@ -162,7 +168,7 @@ async function send(response: ServerResponse, method: string, reply: Reply): Pro
   const { status, headers = {}, body = '' } = reply
   response.statusCode = status
   for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined) response.setHeader(name, Buffer.from(value).toString('latin1'))
+    if (value !== undefined) response.setHeader(name, encodeHeader(value))
   }
   const length = typeof body === 'string' ? Buffer.byteLength(body) : body.length
   // A HEAD says how long the body of a GET would be: its command has set that itself.
@@ -172,6 +178,11 @@ async function send(response: ServerResponse, method: string, reply: Reply): Pro
   if (method === 'HEAD' || status === 204 || status === 304) response.end()
   else if (typeof body === 'string') response.end(body)
   else await sendStream(response, body)
+}
+
+/** node:http writes header texts as Latin-1; clients expect UTF-8. */
+function encodeHeader(value: string): string {
+  return /[\u0080-\uffff]/.test(value) ? Buffer.from(value).toString('latin1') : value
 }
 
 /** Each buffer is waited for, so the socket keeps no copy, and has no other to send when the signal comes. */

@@ -47,7 +47,7 @@ export class EtagSealer {
   ): Promise<EtagSealer | undefined> {
     if (kms === undefined) return undefined
     const known = store.listingKeys(bucket).find((key) => key.externalKey === externalKey)
-    const opened = known && (await openUnlessLost(kms, known))
+    const opened = known && (await openTogether(kms, known))
     if (known && opened) return new EtagSealer(known.id, opened)
     const made = await kms.generateKey({ key: externalKey, context: contextOf(bucket) })
     using plaintext = made.plaintext
@@ -107,6 +107,25 @@ async function tryOpenKey(kms: Kms, listingKey: ListingKey): Promise<KeyObject |
     if (error instanceof KmsError) return undefined
     throw error
   }
+}
+
+type Opening = Promise<KeyObject | undefined>
+
+/** Calls under way, by the id of the listing key. */
+const openings = new WeakMap<Kms, Map<string, Opening>>()
+
+/**
+ * One call for all writes that need the key while it is under way: each has a data key of its own to ask for, so none goes
+ * on with this one alone.
+ */
+function openTogether(kms: Kms, listingKey: ListingKey): Opening {
+  const underWay = openings.get(kms) ?? new Map<string, Opening>()
+  openings.set(kms, underWay)
+  const joined = underWay.get(listingKey.id)
+  if (joined !== undefined) return joined
+  const opening = openUnlessLost(kms, listingKey).finally(() => underWay.delete(listingKey.id))
+  underWay.set(listingKey.id, opening)
+  return opening
 }
 
 /** Undefined if the external key is another one by now, under the same name: what the old one sealed is lost. */

@@ -6,7 +6,7 @@
  *
  * @see https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html
  */
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, createSecretKey, hash, type KeyObject, timingSafeEqual } from 'node:crypto'
 import { S3Error } from './errors.ts'
 import type { Query } from './target.ts'
 import { encodeUri } from './uri.ts'
@@ -16,7 +16,7 @@ const SKEW_MS = 15 * 60 * 1000
 const PRESIGN_SECONDS_MAX = 7 * 24 * 3600
 
 export const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD'
-const EMPTY_SHA256 = createHash('sha256').digest('hex')
+const EMPTY_SHA256 = sha256('')
 
 export interface SignedRequest {
   readonly method: string
@@ -200,11 +200,11 @@ export function verifyPolicySignature(
 
 /** The signatures of an upload's chunks and trailer; each covers the one before. */
 export class ChunkSigner {
-  readonly #key: Buffer
+  readonly #key: KeyObject
   readonly #prefix: string
   #previous: string
 
-  constructor(key: Buffer, scope: Scope, stamp: string, seed: string) {
+  constructor(key: KeyObject, scope: Scope, stamp: string, seed: string) {
     this.#key = key
     this.#prefix = `${stamp}\n${scopeText(scope)}`
     this.#previous = seed
@@ -235,15 +235,18 @@ function collectHeaders(rawHeaders: readonly string[]): Headers {
   const headers = new Map<string, string>()
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = String(rawHeaders[index]).toLowerCase()
-    // node:http reads header bytes as Latin-1; clients sign UTF-8.
-    const value = Buffer.from(String(rawHeaders[index + 1]), 'latin1')
-      .toString()
+    const value = decodeHeader(String(rawHeaders[index + 1]))
       .trim()
-      .replace(/ +/g, ' ')
+      .replaceAll(/ {2,}/g, ' ')
     const before = headers.get(name)
     headers.set(name, before === undefined ? value : `${before},${value}`)
   }
   return headers
+}
+
+/** node:http reads header bytes as Latin-1; clients sign UTF-8. */
+function decodeHeader(value: string): string {
+  return /[\u0080-\u00ff]/.test(value) ? Buffer.from(value, 'latin1').toString() : value
 }
 
 /** What nobody signed might have been added on the way: a header that steers S3 must be signed, and the host. */
@@ -303,27 +306,28 @@ function formatTime(ms: number): string {
   return new Date(ms).toISOString().replace(/[-:]|\.\d{3}/g, '')
 }
 
-/** Keys of the last days and secrets: each costs four HMACs, and most requests need the same one. */
-const signingKeys = new Map<string, Buffer>()
+/** By scope, of the secret that was last used with it: each costs four HMACs, and most requests need the same one. */
+const signingKeys = new Map<string, { readonly secret: string; readonly key: KeyObject }>()
 const SIGNING_KEYS_MAX = 64
 
-function signingKey(secret: string, scope: Scope): Buffer {
-  const id = `${sha256(secret)}/${scopeText(scope)}`
+function signingKey(secret: string, scope: Scope): KeyObject {
+  const id = scopeText(scope)
   const known = signingKeys.get(id)
-  if (known !== undefined) return known
+  if (known?.secret === secret) return known.key
   const steps = [scope.date, scope.region, scope.service, 'aws4_request']
-  const key = steps.reduce<Buffer>((before, step) => hmac(before, step), Buffer.from(`AWS4${secret}`))
+  const bytes = steps.reduce<Buffer>((before, step) => hmac(before, step), Buffer.from(`AWS4${secret}`))
+  const key = createSecretKey(bytes)
   if (signingKeys.size >= SIGNING_KEYS_MAX) signingKeys.clear()
-  signingKeys.set(id, key)
+  signingKeys.set(id, { secret, key })
   return key
 }
 
-function hmac(key: Buffer, text: string): Buffer {
+function hmac(key: Buffer | KeyObject, text: string): Buffer {
   return createHmac('sha256', key).update(text).digest()
 }
 
 function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
+  return hash('sha256', text)
 }
 
 function isEqual(expected: string, given: string): boolean {
