@@ -2,11 +2,11 @@
 import { realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname } from 'node:path'
-import { describe, expect } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { peerTest } from '../peers/peer.ts'
 import { PROTOCOLS } from '../sandbox/connection.ts'
 import { Installation } from '../server-process/installation.ts'
-import { ServerProcess } from '../server-process/server-process.ts'
+import { requireOfServer, ServerProcess, sleep } from '../server-process/server-process.ts'
 import { FaultShim } from './fault-shim.ts'
 
 describe.each([1, 2])('a server of %i processes that serve', (workers) => {
@@ -56,4 +56,30 @@ describe.each([1, 2])('a server of %i processes that serve', (workers) => {
       expect(await server.stop()).toEqual({ code: 0, signal: null })
     },
   )
+})
+
+test('with several processes, /v1/ready answers while a change waits for another program that writes', async () => {
+  using installation = await Installation.make({ keys: ['my-key'], workers: 2 })
+  await using server = await installation.start()
+  const answered: string[] = []
+  const ask = async (method: string, path: string, protocol: (typeof PROTOCOLS)[number]) => {
+    const { status } = await server.request(method, path, { protocol })
+    answered.push(`${path} ${status}`)
+  }
+  for (const protocol of PROTOCOLS) await ask('GET', '/v1/ready', protocol)
+  answered.length = 0
+  const Database = requireOfServer('better-sqlite3')
+  const other = new Database(installation.storeFile)
+  other.exec('BEGIN IMMEDIATE')
+  const change = ask('PUT', '/v1/key/create/next', 'h2')
+  for (let time = 0; time < 3; time += 1) {
+    await sleep(20)
+    await ask('GET', '/v1/ready', 'http/1.1')
+  }
+  await change // A second is as long as a write waits.
+  other.close()
+  expect(answered).toEqual([...Array(3).fill('/v1/ready 200'), '/v1/key/create/next 502'])
+  await ask('PUT', '/v1/key/create/next', 'h2')
+  expect(answered.at(-1)).toBe('/v1/key/create/next 200')
+  expect(await server.stop()).toEqual({ code: 0, signal: null })
 })

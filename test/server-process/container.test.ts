@@ -13,11 +13,12 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { delimiter, dirname, join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { linkDependencies } from '../../scripts/published-project.ts'
 import { type Run, run } from '../peers/peer.ts'
@@ -55,6 +56,16 @@ beforeAll(async () => {
     expect(spawnSync('tar', args).status).toBe(0)
     linkDependencies(installed, name)
   }
+  mkdirSync(join(installed, 'node_modules/.bin'))
+  symlinkSync('../@latchkey/kes-server/dist/main.js', join(installed, 'node_modules/.bin/kes')) // As npm does.
+  const [install, fill, ...more] = FILE.split(/^FROM /m)[1]?.match(/(?<=^RUN ).*/gm) ?? []
+  expect(install).toContain('npm install --prefix /opt/latchkey')
+  expect(more).toEqual([])
+  const PATH = [dirname(process.execPath), process.env.PATH].join(delimiter)
+  const filled = await run('sh', ['-c', (fill ?? '').replaceAll('/opt/latchkey', installed)], {
+    env: { PATH },
+  })
+  expect(filled.code, filled.stderr).toBe(0)
 }, 120_000)
 
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -185,7 +196,7 @@ test('the server runs there, and is found healthy', async ({ skip }) => {
     code: 1,
     stderr: expect.stringContaining('the server is down'),
   })
-  const main = join(installed, 'node_modules/@latchkey/kes-server/dist/main.js')
+  const main = join(installed, 'node_modules/.bin/kes')
   for (const start of ['first', 'second']) {
     const server = confined(volume, process.execPath, main, 'server', '--config', config)
     const output = gather(server)
@@ -202,7 +213,7 @@ test('the server runs there, and is found healthy', async ({ skip }) => {
 
 test('a config that does not leave /v1/ready open is named by the health check', async ({ skip }) => {
   if (!(await isConfinable())) skip('file systems can not be mounted here')
-  const main = join(installed, 'node_modules/@latchkey/kes-server/dist/main.js')
+  const main = join(installed, 'node_modules/.bin/kes')
   for (const [name, api, reason] of [
     ['closed', '', "no API of its config has 'skip_auth'"],
     ['elsewhere', '/v1/status: {skip_auth: true}', "must have 'skip_auth' for /v1/ready"],
