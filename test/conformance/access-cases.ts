@@ -87,6 +87,7 @@ const CALLERS: Case[] = [
       as,
     })),
     shown: 'GET /v1/ready, by callers of every kind; skip_auth is set for it',
+    asksDisk: true,
     expected: EMPTY,
   },
   {

@@ -49,6 +49,8 @@ export interface Case {
   readonly expected: Expected
   /** Sent before, to bring the server into the state that the case is about; each must be answered 200. */
   readonly before?: readonly Request[]
+  /** Whether the reply hangs on a disk that answers in time: on a busy machine it is asked again. */
+  readonly asksDisk?: boolean
   /** The row of docs/differences.md that has the reason, if KES replies otherwise. */
   readonly differs?: string
 }

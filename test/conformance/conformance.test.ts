@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { PROTOCOLS, type Protocol } from '../sandbox/server.ts'
+import { sleep } from '../wire/raw-http.ts'
 import { ACCESS_CASES } from './access-cases.ts'
 import { fillIn, whatIsWrong } from './answer.ts'
 import { BODY_CASES } from './body-cases.ts'
@@ -35,6 +36,7 @@ const CASES: readonly Case[] = [
   ...OPERATION_CASES,
   ...VECTOR_CASES,
 ]
+const ASKED_MAX = 10
 const sections = Object.entries(Object.groupBy(CASES, ({ section }) => section))
 
 describe.each(PROTOCOLS)('over %s', (protocol) => {
@@ -69,7 +71,11 @@ async function problemsOf(underTest: ServerUnderTest, protocol: Protocol, each: 
   }
   for (const request of each.requests) {
     const fill = { ...known, ...request.fill }
-    const problem = whatIsWrong(await send(request), each.expected, { ...request, fill })
+    let problem = whatIsWrong(await send(request), each.expected, { ...request, fill })
+    for (let tries = 1; problem !== undefined && each.asksDisk && tries < ASKED_MAX; tries += 1) {
+      await sleep(100)
+      problem = whatIsWrong(await send(request), each.expected, { ...request, fill })
+    }
     if (problem !== undefined) wrong.push(problem)
   }
   return wrong

@@ -44,8 +44,8 @@ const FAMILIES = [
 
 export const OPERATION_CASES: readonly Case[] = [
   one('the version', get('/version'), json('{"version":"<text>","commit":"<text>"}')),
-  one('readiness', get('/v1/ready'), EMPTY),
-  one('the status, its fields in their order', get('/v1/status'), json(STATUS)),
+  { ...one('readiness', get('/v1/ready'), EMPTY), asksDisk: true },
+  { ...one('the status, its fields in their order', get('/v1/status'), json(STATUS)), asksDisk: true },
   ...SPEC_APIS.map(({ method, path, maxBody, timeoutSeconds }) =>
     one(
       `the list of APIs has ${path} with its limits`,

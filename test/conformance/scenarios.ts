@@ -1,9 +1,11 @@
 /** Cases that are more than a request and its reply: streams, slow clients, and handshakes. */
 import { once } from 'node:events'
-import { rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:http2'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { clientOf } from '../sandbox/certificates.ts'
-import { prepareStore } from '../sandbox/prepared-store.ts'
+import { fsKeystore, prepareStore } from '../sandbox/prepared-store.ts'
 import { type Protocol, startTestServer, type TestServer } from '../sandbox/server.ts'
 import { openLog } from '../wire/log-stream.ts'
 import { exchange, until } from '../wire/raw-http.ts'
@@ -22,6 +24,7 @@ export interface Scenario {
   readonly run: (server: TestServer, protocol: Protocol) => Promise<string>
 }
 
+const FAILED_TO_READ = `502 ${error(502, 'failed to read key', 'RecordDamaged').body}`
 const SLOW = error(408, 'request body was not received in time', 'RequestTimeout')
 
 /** The first event that `ask` leaves in a log stream, and the headers, which have come before it. */
@@ -84,6 +87,43 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    section: 'Lists of keys',
+    title: '1,100 keys',
+    sent: 'GET /v1/key/list/',
+    expected: '200, 1100 names, continue_at undefined',
+    requests: 1,
+    differs: 'list-pages',
+    run: async (_, protocol) => {
+      using store = prepareStore(Array.from({ length: 1100 }, (__, index) => ({ name: `key-${index}` })))
+      await using server = await startTestServer(store)
+      const reply = await server.request('GET', '/v1/key/list/', { protocol })
+      const { names, continue_at } = JSON.parse(textOf(reply))
+      return `${reply.status}, ${names.length} names, continue_at ${continue_at}`
+    },
+  },
+  {
+    section: 'A store that is damaged',
+    title: 'a record whose bytes are others',
+    sent: 'PUT /v1/key/generate/bad',
+    expected: FAILED_TO_READ,
+    requests: 1,
+    run: async (_, protocol) => {
+      using store = prepareStore([{ name: 'bad', damaged: 'sealed' }])
+      await using server = await startTestServer(store)
+      const reply = await server.request('PUT', '/v1/key/generate/bad', { protocol })
+      return `${reply.status} ${textOf(reply)}`
+    },
+  },
+  {
+    section: 'A store that is damaged',
+    title: 'a key whose file has gone from KES’s folder while the server was down',
+    sent: 'PUT /v1/key/generate/gone',
+    expected: FAILED_TO_READ,
+    requests: 1,
+    differs: 'missing-file',
+    run: (_, protocol) => withoutKeyFile(protocol),
+  },
+  {
     section: 'A store that has gone',
     title: 'readiness',
     sent: 'GET /v1/ready, without the file of the store',
@@ -131,6 +171,21 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
 ]
+
+async function withoutKeyFile(protocol: Protocol): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-conformance-'))
+  try {
+    const keystore = fsKeystore(join(folder, 'keys'))
+    const before = await startTestServer({ keystore, keys: ['gone'] })
+    await before.stop()
+    rmSync(join(folder, 'keys', 'gone'))
+    await using after = await startTestServer({ keystore })
+    const reply = await after.request('PUT', '/v1/key/generate/gone', { protocol })
+    return `${reply.status} ${textOf(reply)}`
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
 
 async function withoutStore(path: string, protocol: Protocol): Promise<string> {
   using store = prepareStore()
