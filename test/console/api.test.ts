@@ -84,10 +84,17 @@ describe.each([1, 2])('with %i workers', (workers) => {
     server.secrets.addBody(Buffer.from(JSON.stringify({ key: key.toString('base64'), cipher: 'AES256' })))
     const body = { key: key.toString('base64'), cipher: 'AES256' }
     expect((await page.send('PUT', '/v1/key/import/imported', { body })).status).toBe(200)
-    for (const path of ['/v1/key/describe/imported', '/v1/key/history/imported', '/v1/journal/entries']) {
+    const calls = ['describe/imported', 'history/imported', 'list/', 'list/?details=true'].map(
+      (call) => `key/${call}`,
+    )
+    const others = ['status', 'metrics', 'metrics/latchkey', 'api', 'policy/list/', 'identity/list/']
+    const trusted = ['journal/head', 'journal/entries', 'seal/describe']
+    for (const path of [...calls, ...others, ...trusted].map((call) => `/v1/${call}`)) {
       const { status, body: answer } = await page.send('GET', path)
       expect(status).toBe(200)
-      expect(answer.includes(key.toString('base64'))).toBe(false)
+      for (const form of [key, key.toString('base64'), key.toString('hex')]) {
+        expect(answer.includes(form)).toBe(false)
+      }
     }
   })
 

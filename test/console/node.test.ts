@@ -367,17 +367,46 @@ describe('a console whose node', () => {
     })
   })
 
-  test('answers nonsense is not taken for a defect of the console', async () => {
+  /** Answers every request with these bytes, and ends the connection. */
+  async function withLiar(answer: string, look: (browser: Browser) => Promise<void>): Promise<void> {
     const liar = createServer((socket) => {
       socket.on('error', () => undefined)
-      socket.once('data', () => socket.end('HTTP/1.1 500 x\r\nContent-Length: 9\r\n\r\n<Error><b'))
+      socket.once('data', () => socket.end(answer))
     }).listen(0, '127.0.0.1')
     await once(liar, 'listening')
     const { port } = liar.address() as { port: number }
-    await withNode(`http://127.0.0.1:${port}`, async (browser) => {
+    await withNode(`http://127.0.0.1:${port}`, look)
+    liar.close()
+  }
+
+  test('answers nonsense is not taken for a defect of the console', async () => {
+    await withLiar('HTTP/1.1 500 x\r\nContent-Length: 9\r\n\r\n<Error><b', async (browser) => {
       const { status, json } = await browser.send('GET', '/console/node/buckets')
       expect({ status, code: json.code }).toEqual({ status: 500, code: 'NodeError' })
     })
-    liar.close()
+    await withLiar('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n{"a"', async (browser) => {
+      const { status, json } = await browser.send('GET', '/console/node/buckets')
+      expect({ status, code: json.code }).toEqual({ status: 502, code: 'NodeError' })
+    })
+  })
+
+  test('says that the session has ended does not end it', async () => {
+    await withLiar('HTTP/1.1 401 x\r\nContent-Length: 0\r\n\r\n', async (browser) => {
+      expect((await browser.send('GET', '/console/node/buckets')).status).toBe(502)
+      expect((await browser.send('GET', '/console/info')).status).toBe(200)
+    })
+  })
+
+  test('breaks off is told, or the download ends with an error', async () => {
+    await withLiar('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf', async (browser) => {
+      const listed = await browser.send('GET', '/console/node/buckets')
+      expect({ status: listed.status, code: listed.json.code }).toEqual({
+        status: 502,
+        code: 'NodeUnreachable',
+      })
+      await expect(browser.send('GET', '/console/node/object/shop/half')).rejects.toThrow('aborted')
+      expect((await browser.send('PUT', '/console/node/bucket/shop')).status).toBe(200)
+      expect((await browser.send('GET', '/console/info')).status).toBe(200)
+    })
   })
 })

@@ -20,6 +20,7 @@ const STALL_TIMEOUT_MS = 120_000
 const CONNECTIONS_MAX = 512
 /** How long running requests get at a stop. */
 const STOP_TIMEOUT_MS = 10_000
+const SWEEP_MS = 20
 
 /** PEM. */
 export interface TlsCredentials {
@@ -115,8 +116,10 @@ function formatHost({ address, port }: AddressInfo): string {
 async function stop(server: Server | TlsServer, sessions: Sessions): Promise<void> {
   const isClosed = new Promise((resolve) => server.close(resolve))
   sessions.stop()
-  server.closeIdleConnections()
+  // Connections are kept by browsers when the request that ran on them has ended.
+  const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS)
   const deadline = setTimeout(() => server.closeAllConnections(), STOP_TIMEOUT_MS)
   await isClosed
+  clearInterval(sweep)
   clearTimeout(deadline)
 }

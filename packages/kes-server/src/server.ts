@@ -52,7 +52,8 @@ export interface KesServer {
 /**
  * Starts a server, or throws one error that says in a line why not, with nothing left open.
  *
- * @throws CredentialsError, StoreOpenError, SealOpenError, UnsupportedStoreError, or what listening throws.
+ * @throws CredentialsError, StoreOpenError, SealOpenError, UnsupportedStoreError, ConsoleMissingError, ConsoleListenError,
+ *   or what listening throws.
  */
 export async function startServer(options: ServerOptions): Promise<KesServer> {
   const { keystore, workers = 1 } = options.config

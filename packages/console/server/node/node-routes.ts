@@ -144,6 +144,7 @@ async function readObject(services: Services, exchange: Exchange): Promise<Answe
     for: response,
   })
   const isHead = request.method === 'HEAD'
+  if (isHead) answer.resume()
   return {
     status: answer.statusCode ?? 200,
     headers: {

@@ -347,7 +347,7 @@ export class Supervisor implements Hub {
       open: () => this.#await(log),
       add: (reader) => {
         readers.add(reader)
-        void this.#await(log) // If the last reader has gone since this one came.
+        if (!this.#awaited.has(log)) void this.#await(log) // The last reader has gone since this one came.
         reader.on('close', () => this.#stopAwaiting(log))
       },
       close: () => readers.close(),
@@ -355,7 +355,6 @@ export class Supervisor implements Hub {
   }
 
   async #await(log: LogName): Promise<void> {
-    if (this.#awaited.has(log)) return
     this.#awaited.add(log)
     await this.#tellWanted(log)
   }
