@@ -3,19 +3,21 @@
  * answered: no acknowledged create is lost, no acknowledged disable, enable or erase undone, the store opens every time,
  * and its journal verifies.
  *
- *     node test/locking/crash.ts --kills 10000
+ *     node test/locking/crash.ts --kills 10000 --stores 4
  */
+import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { makeMemoryFolder } from '../memory-folder.ts'
 import { type Connection, openConnection, PROTOCOLS } from '../sandbox/connection.ts'
 import { Installation } from '../server-process/installation.ts'
-import { statesByJournal } from '../server-process/journal-states.ts'
+import { JournalReader, statesByJournal } from '../server-process/journal-states.ts'
 import type { ServerProcess } from '../server-process/server-process.ts'
 
 const CLIENTS = 8
 /** A server lives so long under load, at most. */
 const LIFE_MS = 150
-/** After so many lives everything that was ever answered is compared again, and the whole journal verified. */
+/** After so many lives everything that was ever answered is compared again, and what the journal has got verified. */
 const LIVES_BETWEEN_AUDITS = 25
 
 type State = 'gone' | 'enabled' | 'disabled'
@@ -30,29 +32,46 @@ export interface CrashResult {
   readonly violations: readonly string[]
 }
 
-/** @param onProgress - called after each life. */
-export async function crash(
-  kills: number,
-  onProgress: (kills: number, violations: number) => void = () => undefined,
-): Promise<CrashResult> {
-  using single = await Installation.make({ workers: 1, audit: { stdout: 'off' } })
-  using several = await Installation.make({ workers: 2, audit: { stdout: 'off' } })
-  const books = [new Book(single), new Book(several)]
-  let done = 0
-  for (let life = 0; done < kills; life += 1) {
-    const book = books[life % books.length]
-    if (book === undefined) throw new Error('no book')
-    done += await book.live(life)
-    onProgress(done, book.violations.length)
-  }
-  for (const book of books) await book.audit()
-  const sum = (read: (book: Book) => number) => books.reduce((total, book) => total + read(book), 0)
-  return {
-    kills: done,
-    lives: sum(({ lives }) => lives),
-    answered: sum(({ answered }) => answered),
-    unanswered: sum(({ unanswered }) => unanswered),
-    violations: books.flatMap(({ violations }) => violations),
+export interface CrashOptions {
+  readonly kills: number
+  /** How many live and die at a time. Every second one has two worker processes. */
+  readonly stores: number
+  /** Called after each life. */
+  readonly onProgress?: (kills: number, violations: number) => void
+}
+
+export async function crash({ kills, stores, onProgress = () => {} }: CrashOptions): Promise<CrashResult> {
+  // A kill takes nothing that was written, be it on a disk or not; without one, more happens until it comes.
+  const folder = makeMemoryFolder()
+  try {
+    const books: Book[] = []
+    for (let number = 0; number < stores; number += 1) {
+      const workers = 1 + (number % 2)
+      books.push(new Book(await Installation.make({ under: folder, workers, audit: { stdout: 'off' } })))
+    }
+    const sum = (read: (book: Book) => number) => books.reduce((total, book) => total + read(book), 0)
+    let done = 0
+    const run = async (book: Book) => {
+      while (done < kills) {
+        const killed = await book.live() // Not in one expression: the others count meanwhile.
+        done += killed
+        onProgress(
+          done,
+          sum(({ violations }) => violations.length),
+        )
+      }
+      await book.audit()
+    }
+    await Promise.all(books.map(run))
+    return {
+      kills: done,
+      lives: sum(({ lives }) => lives),
+      answered: sum(({ answered }) => answered),
+      unanswered: sum(({ unanswered }) => unanswered),
+      violations: books.flatMap(({ violations }) => violations),
+    }
+  } finally {
+    rmSync(folder, { recursive: true })
   }
 }
 
@@ -63,6 +82,7 @@ class Book {
   answered = 0
   unanswered = 0
   readonly #installation: Installation
+  #journal: JournalReader | undefined
   /** What each key may be: more than one thing only after a change that was not answered. */
   readonly #possible = new Map<string, ReadonlySet<State>>()
 
@@ -71,11 +91,12 @@ class Book {
   }
 
   /** Starts the server, checks what it finds, loads it, and kills it. @returns how many processes were killed. */
-  async live(life: number): Promise<number> {
+  async live(): Promise<number> {
     this.lives += 1
+    const life = this.lives
     await using server = await this.#installation.start()
-    if (this.lives % LIVES_BETWEEN_AUDITS === 0) await this.#compareAll(server)
-    else await this.#compare(server, `k${life - 2}-`)
+    if (life % LIVES_BETWEEN_AUDITS === 0) await this.#compareWithJournal(server)
+    else await this.#compare(server, `k${life - 1}-`)
     let isOver = false
     const clients = Array.from({ length: CLIENTS }, (_, client) =>
       this.#load(server, `k${life}-${client}`, PROTOCOLS[client % PROTOCOLS.length] ?? 'h2', () => isOver),
@@ -98,9 +119,10 @@ class Book {
     return kills
   }
 
+  /** At the end: the journal from its first entry on. */
   async audit(): Promise<void> {
     await using server = await this.#installation.start()
-    await this.#compareAll(server)
+    await this.#compareAll(server, await statesByJournal(server, this.#publicKeyFile))
     await server.stop()
   }
 
@@ -148,9 +170,18 @@ class Book {
     else this.#possible.set(name, new Set([after]))
   }
 
-  async #compareAll(server: ServerProcess): Promise<void> {
+  get #publicKeyFile(): string {
+    return `${this.#installation.storeFile}.journal.pub`
+  }
+
+  async #compareWithJournal(server: ServerProcess): Promise<void> {
+    this.#journal ??= new JournalReader(this.#publicKeyFile)
+    await this.#journal.readOn(server)
+    await this.#compareAll(server, this.#journal.states)
+  }
+
+  async #compareAll(server: ServerProcess, states: ReadonlyMap<string, string>): Promise<void> {
     await this.#compare(server, 'k')
-    const states = await statesByJournal(server, `${this.#installation.storeFile}.journal.pub`)
     for (const [name, state] of await this.#statesByList(server, 'k')) {
       if (states.get(name) !== state) {
         this.violations.push(`'${name}' is ${state}, and by the journal ${states.get(name) ?? 'gone'}`)
@@ -187,11 +218,19 @@ class Book {
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({ options: { kills: { type: 'string', default: '100' } } })
-  const wanted = Number(values.kills)
-  const result = await crash(wanted, (kills, violations) =>
-    process.stderr.write(`\r${kills} of ${wanted} kills, ${violations} violations in this store `),
-  )
+  const { values } = parseArgs({
+    options: { kills: { type: 'string', default: '100' }, stores: { type: 'string', default: '4' } },
+  })
+  const [kills, stores] = [Number(values.kills), Number(values.stores)]
+  const startedMs = performance.now()
+  const result = await crash({
+    kills,
+    stores,
+    onProgress(done, violations) {
+      const seconds = Math.round((performance.now() - startedMs) / 1000)
+      process.stderr.write(`\r${done} of ${kills} kills in ${seconds} s, ${violations} violations `)
+    },
+  })
   process.stderr.write('\n')
   process.stdout.write(`${JSON.stringify({ ...result, violations: result.violations.length })}\n`)
   for (const violation of result.violations.slice(0, 20)) process.stdout.write(`${violation}\n`)

@@ -9,27 +9,47 @@ interface Page {
   readonly continue_at?: number
 }
 
+/** Reads the journal of a server that lives, and dies, and lives on: each time what has come since. */
+export class JournalReader {
+  /** The last state and revision of every key that was not erased, by name. */
+  readonly states = new Map<string, string>()
+  readonly #verifier: JournalVerifier
+  #last = 0
+
+  constructor(publicKeyFile: string) {
+    this.#verifier = new JournalVerifier(createPublicKey(readFileSync(publicKeyFile)))
+  }
+
+  /** To the end. @throws JournalBrokenError also if it does not go on where it ended the last time. */
+  async readOn(server: ServerProcess): Promise<void> {
+    for (let after: number | undefined = this.#last; after !== undefined; ) {
+      const { rawBody } = await server.request('GET', `/v1/journal/entries?after=${after}`)
+      const page = JSON.parse(rawBody.toString()) as Page
+      for (const { entry, signature } of page.entries) {
+        const bytes = Buffer.from(entry, 'base64')
+        const read = this.#verifier.next({ bytes, signature: Buffer.from(signature, 'base64') })
+        this.#last = read.number
+        const { name, state, revision } = read
+        if (state === 'erased') this.states.delete(name)
+        else if (name !== '') this.states.set(name, `${state} ${revision}`)
+      }
+      after = page.continue_at
+    }
+    this.#verifier.end()
+  }
+}
+
 /**
+ * The whole journal, from the first entry on.
+ *
  * @returns the last state and revision of every key that was not erased, by name.
  * @throws JournalBrokenError
  */
 export async function statesByJournal(
   server: ServerProcess,
   publicKeyFile: string,
-): Promise<Map<string, string>> {
-  const verifier = new JournalVerifier(createPublicKey(readFileSync(publicKeyFile)))
-  const states = new Map<string, string>()
-  for (let after: number | undefined = 0; after !== undefined; ) {
-    const { rawBody } = await server.request('GET', `/v1/journal/entries?after=${after}`)
-    const page = JSON.parse(rawBody.toString()) as Page
-    for (const { entry, signature } of page.entries) {
-      const bytes = Buffer.from(entry, 'base64')
-      const { name, state, revision } = verifier.next({ bytes, signature: Buffer.from(signature, 'base64') })
-      if (state === 'erased') states.delete(name)
-      else if (name !== '') states.set(name, `${state} ${revision}`)
-    }
-    after = page.continue_at
-  }
-  verifier.end()
-  return states
+): Promise<ReadonlyMap<string, string>> {
+  const reader = new JournalReader(publicKeyFile)
+  await reader.readOn(server)
+  return reader.states
 }
