@@ -26,7 +26,10 @@ function repositoryFiles(): TextFile[] {
   )
   expect(status).toBe(0)
   const paths = stdout.split('\0').filter((path) => path !== '' && existsSync(join(ROOT, path)))
-  return paths.map((path) => ({ path, text: readFileSync(join(ROOT, path), 'utf8') }))
+  // As git does: what has a zero byte is no text.
+  return paths
+    .map((path) => ({ path, text: readFileSync(join(ROOT, path), 'utf8') }))
+    .filter(({ text }) => !text.includes('\0'))
 }
 
 const files = repositoryFiles()
