@@ -234,7 +234,11 @@ describe('objects', () => {
     const refused = await get('locked')
     expect({ status: refused.status, json: refused.json }).toEqual({
       status: 403,
-      json: { code: 'kms:NotAuthorized', message: expect.any(String), key_state: 'locked' },
+      json: {
+        code: 'kms:NotAuthorized',
+        message: expect.stringContaining(`(key '${TENANT_KEY}' is locked`),
+        key_state: 'locked',
+      },
     })
     const upload = await put('locked-2', Buffer.alloc(5_000_000), KMS)
     expect(upload.json).toMatchObject({ code: 'kms:NotAuthorized', key_state: 'locked' })

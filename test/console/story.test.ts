@@ -83,7 +83,7 @@ browserTest(
     await page.getByText('The chain breaks at the EK: the key is disabled.').waitFor()
     await page.getByRole('button', { name: 'Download' }).click()
     await page.getByText('The download failed.').waitFor()
-    expect(await page.getByRole('alert').textContent()).toContain('disabled')
+    expect(await page.getByRole('alert').textContent()).toContain('The object’s key is locked')
     await expect(download()).rejects.toMatchObject({ $metadata: { httpStatusCode: 403 } })
     await checkLook()
 
@@ -125,7 +125,7 @@ browserTest(
     await page.getByRole('link', { name: FILE.name }).click()
     await page.getByText('The chain breaks at the EK: the key is erased.').waitFor()
     await page.getByRole('button', { name: 'Download' }).click()
-    await page.getByText('The download failed.').waitFor()
+    await page.getByText('The object’s key was erased.').waitFor()
     await expect(download()).rejects.toThrow()
     await checkLook()
 

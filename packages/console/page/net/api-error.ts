@@ -70,9 +70,16 @@ const EXPLANATIONS: ReadonlyMap<string, string> = new Map([
   ['InvalidName', 'Names have 1 to 80 of the characters A–Z, a–z, 0–9, - and _, and no - at either end.'],
 ])
 
+/** Of an object's key, in the node's words. */
+const KEY_STATES: ReadonlyMap<string, string> = new Map([
+  ['locked', 'The object’s key is locked: it is disabled, or waits for its deletion.'],
+  ['erased', 'The object’s key was erased. What it encrypted is lost for good.'],
+])
+
 /** For people: what happened, and where it helps what the server said. */
 export function explainError(error: unknown): string {
   if (!(error instanceof ApiError)) return error instanceof Error ? error.message : String(error)
-  const { code, message } = error
-  return EXPLANATIONS.get(code) ?? visibleText(code === '' ? message : `${message} (${code})`)
+  const { code, message, keyState = '' } = error
+  const explanation = KEY_STATES.get(keyState) ?? EXPLANATIONS.get(code)
+  return explanation ?? visibleText(code === '' ? message : `${message} (${code})`)
 }

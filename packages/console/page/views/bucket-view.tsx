@@ -227,7 +227,8 @@ interface EncryptionDialogProps {
 
 function EncryptionDialog({ bucket, encryption, onClose, onDone }: EncryptionDialogProps) {
   const { session } = useConsole()
-  const [value, setValue] = useState(encryption)
+  // Settings that lie under a key that is locked are not known, and can be replaced.
+  const [value, setValue] = useState(encryption?.kind === 'unknown' ? null : encryption)
   const { isBusy, problem, run } = useAction()
   const submit = (event: SubmitEvent) => {
     event.preventDefault()

@@ -41,7 +41,8 @@ async function readBody(answer: IncomingMessage): Promise<Refusal | undefined> {
 async function parseXml(text: string): Promise<unknown> {
   const { XMLParser } = await import('fast-xml-parser')
   try {
-    return new XMLParser({ parseTagValue: false }).parse(text)
+    // `htmlEntities` stands for the numbered ones as well, as which a quote is written.
+    return new XMLParser({ parseTagValue: false, htmlEntities: true }).parse(text)
   } catch {
     return undefined // It is not the node's XML, then.
   }
