@@ -2,6 +2,7 @@
 import { useId } from 'preact/hooks'
 import type { Encryption } from '../net/node.ts'
 import { useConsole } from '../state/console.ts'
+import { TextField } from './text-field.tsx'
 
 export interface EncryptionChoiceProps {
   readonly label: string
@@ -17,8 +18,6 @@ const OFFERED_MAX = 200
 export function EncryptionChoice({ label, none, value, onChange }: EncryptionChoiceProps) {
   const { keys } = useConsole()
   const kindId = useId()
-  const keyId = useId()
-  const listId = useId()
   const offered: string[] = []
   for (const { name, state } of keys.rows()) {
     if (offered.length === OFFERED_MAX) break
@@ -37,23 +36,13 @@ export function EncryptionChoice({ label, none, value, onChange }: EncryptionCho
         <option value="SSE-KMS">SSE-KMS: a key by name</option>
       </select>
       {value?.kind === 'SSE-KMS' && (
-        <>
-          <label for={keyId}>Key (empty: the node’s key)</label>
-          <input
-            id={keyId}
-            list={listId}
-            value={value.key_id ?? ''}
-            onInput={(event) => onChange({ kind: 'SSE-KMS', key_id: event.currentTarget.value })}
-            autocomplete="off"
-            autoCapitalize="off"
-            spellcheck={false}
-          />
-          <datalist id={listId}>
-            {offered.map((name) => (
-              <option key={name} value={name} />
-            ))}
-          </datalist>
-        </>
+        <TextField
+          label="Key (empty: the node’s key)"
+          value={value.key_id ?? ''}
+          onInput={(name) => onChange({ kind: 'SSE-KMS', key_id: name })}
+          isRequired={false}
+          offered={offered}
+        />
       )}
     </div>
   )

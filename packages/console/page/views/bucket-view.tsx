@@ -12,6 +12,7 @@ import { useAction } from '../parts/action.ts'
 import { Dialog } from '../parts/dialog.tsx'
 import { EncryptionChoice } from '../parts/encryption-choice.tsx'
 import { EncryptionLabel } from '../parts/encryption-label.tsx'
+import { FormEnd } from '../parts/form-end.tsx'
 import { Icon } from '../parts/icons.tsx'
 import { Name } from '../parts/name.tsx'
 import { Problem } from '../parts/problem.tsx'
@@ -247,15 +248,7 @@ function EncryptionDialog({ bucket, encryption, onClose, onDone }: EncryptionDia
           value={value}
           onChange={setValue}
         />
-        {problem !== undefined && <Problem>{problem}</Problem>}
-        <div class="actions">
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="primary" disabled={isBusy}>
-            Save
-          </button>
-        </div>
+        <FormEnd problem={problem} label="Save" isDisabled={isBusy} onClose={onClose} />
       </form>
     </Dialog>
   )

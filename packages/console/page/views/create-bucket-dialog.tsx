@@ -1,9 +1,10 @@
-import { useId, useState } from 'preact/hooks'
+import { useState } from 'preact/hooks'
 import { type Encryption, makeBucket, setBucketEncryption } from '../net/node.ts'
 import { useAction } from '../parts/action.ts'
 import { Dialog } from '../parts/dialog.tsx'
 import { EncryptionChoice } from '../parts/encryption-choice.tsx'
-import { Problem } from '../parts/problem.tsx'
+import { FormEnd } from '../parts/form-end.tsx'
+import { TextField } from '../parts/text-field.tsx'
 import { useConsole } from '../state/console.ts'
 import { tellDone } from '../state/notices.ts'
 import { routeTo } from '../state/route.ts'
@@ -17,7 +18,6 @@ export function CreateBucketDialog({ onClose, onDone }: CreateBucketDialogProps)
   const { session } = useConsole()
   const [name, setName] = useState('')
   const [encryption, setEncryption] = useState<Encryption | null>({ kind: 'SSE-S3', key_id: '' })
-  const nameId = useId()
   const { isBusy, problem, run } = useAction()
 
   const submit = (event: SubmitEvent) => {
@@ -39,31 +39,14 @@ export function CreateBucketDialog({ onClose, onDone }: CreateBucketDialogProps)
   return (
     <Dialog title="Create a bucket" onClose={onClose}>
       <form onSubmit={submit}>
-        <label for={nameId}>Name</label>
-        <input
-          id={nameId}
-          value={name}
-          onInput={(event) => setName(event.currentTarget.value)}
-          autocomplete="off"
-          autoCapitalize="off"
-          spellcheck={false}
-          required
-        />
+        <TextField label="Name" value={name} onInput={setName} />
         <EncryptionChoice
           label="Default encryption"
           none="none: objects lie in the clear"
           value={encryption}
           onChange={setEncryption}
         />
-        {problem !== undefined && <Problem>{problem}</Problem>}
-        <div class="actions">
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="primary" disabled={isBusy}>
-            Create
-          </button>
-        </div>
+        <FormEnd problem={problem} label="Create" isDisabled={isBusy} onClose={onClose} />
       </form>
     </Dialog>
   )

@@ -1,9 +1,10 @@
-import { useId, useState } from 'preact/hooks'
+import { useState } from 'preact/hooks'
 import { ApiError } from '../net/api-error.ts'
 import { createKey } from '../net/key-server.ts'
 import { useAction } from '../parts/action.ts'
 import { Dialog } from '../parts/dialog.tsx'
-import { Problem } from '../parts/problem.tsx'
+import { FormEnd } from '../parts/form-end.tsx'
+import { TextField } from '../parts/text-field.tsx'
 import { useConsole } from '../state/console.ts'
 import { tellDone } from '../state/notices.ts'
 import { routeTo } from '../state/route.ts'
@@ -12,7 +13,6 @@ export function CreateKeyDialog({ onClose }: { readonly onClose: () => void }) {
   const { session, keys } = useConsole()
   const [name, setName] = useState('')
   const [takesErasedName, setTakesErasedName] = useState(false)
-  const nameId = useId()
   const { isBusy, problem, error, run } = useAction()
   const isReserved = error instanceof ApiError && error.code === 'KeyNameReserved'
 
@@ -30,18 +30,8 @@ export function CreateKeyDialog({ onClose }: { readonly onClose: () => void }) {
   return (
     <Dialog title="Create a key" onClose={onClose}>
       <form onSubmit={submit}>
-        <label for={nameId}>Name</label>
-        <input
-          id={nameId}
-          value={name}
-          onInput={(event) => setName(event.currentTarget.value)}
-          autocomplete="off"
-          autoCapitalize="off"
-          spellcheck={false}
-          required
-        />
+        <TextField label="Name" value={name} onInput={setName} />
         <p class="quiet">The key is made by the server, and never leaves it.</p>
-        {problem !== undefined && <Problem>{problem}</Problem>}
         {session.isAdmin && (isReserved || takesErasedName) && (
           <label class="check">
             <input
@@ -52,14 +42,7 @@ export function CreateKeyDialog({ onClose }: { readonly onClose: () => void }) {
             Take the name of the erased key. The new key opens nothing that the old one encrypted.
           </label>
         )}
-        <div class="actions">
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="primary" disabled={isBusy}>
-            Create
-          </button>
-        </div>
+        <FormEnd problem={problem} label="Create" isDisabled={isBusy} onClose={onClose} />
       </form>
     </Dialog>
   )

@@ -4,8 +4,9 @@ import { ApiError } from '../net/api-error.ts'
 import { eraseKey, scheduleDeletion } from '../net/key-server.ts'
 import { useAction } from '../parts/action.ts'
 import { Dialog } from '../parts/dialog.tsx'
+import { FormEnd } from '../parts/form-end.tsx'
 import { Name } from '../parts/name.tsx'
-import { Problem } from '../parts/problem.tsx'
+import { TextField } from '../parts/text-field.tsx'
 import { useConsole } from '../state/console.ts'
 import { tellDone } from '../state/notices.ts'
 import { KeyImpact } from './key-impact.tsx'
@@ -24,7 +25,6 @@ export function EraseKeyDialog({ name, onClose }: EraseKeyDialogProps) {
   const [days, setDays] = useState(DAYS_DEFAULT)
   const [typed, setTyped] = useState('')
   const daysId = useId()
-  const typedId = useId()
   const { isBusy, problem, error, run } = useAction()
   // A receipt is refused of what is yet to come: that is how a server with a waiting period answers.
   const mustWait = when === 'now' && error instanceof ApiError && error.code === 'InvalidParameter'
@@ -92,31 +92,24 @@ export function EraseKeyDialog({ name, onClose }: EraseKeyDialogProps) {
             Now, with a signed receipt
           </label>
         </fieldset>
-        <label for={typedId}>
-          Type the name of the key to confirm: <Name text={name} />
-        </label>
-        <input
-          id={typedId}
+        <TextField
+          label={
+            <>
+              Type the name of the key to confirm: <Name text={name} />
+            </>
+          }
           value={typed}
-          onInput={(event) => setTyped(event.currentTarget.value)}
-          autocomplete="off"
-          autoCapitalize="off"
-          spellcheck={false}
-          required
+          onInput={setTyped}
         />
-        {mustWait ? (
-          <Problem>This server’s config has a waiting period: schedule the deletion instead.</Problem>
-        ) : (
-          problem !== undefined && <Problem>{problem}</Problem>
-        )}
-        <div class="actions">
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="danger" disabled={isBusy || typed !== name}>
-            {when === 'now' ? 'Erase for good' : 'Schedule deletion'}
-          </button>
-        </div>
+        <FormEnd
+          problem={
+            mustWait ? 'This server’s config has a waiting period: schedule the deletion instead.' : problem
+          }
+          label={when === 'now' ? 'Erase for good' : 'Schedule deletion'}
+          isDisabled={isBusy || typed !== name}
+          isDangerous
+          onClose={onClose}
+        />
       </form>
     </Dialog>
   )

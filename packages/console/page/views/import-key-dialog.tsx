@@ -2,7 +2,8 @@ import { useId, useRef, useState } from 'preact/hooks'
 import { importKey } from '../net/key-server.ts'
 import { useAction } from '../parts/action.ts'
 import { Dialog } from '../parts/dialog.tsx'
-import { Problem } from '../parts/problem.tsx'
+import { FormEnd } from '../parts/form-end.tsx'
+import { TextField } from '../parts/text-field.tsx'
 import { useConsole } from '../state/console.ts'
 import { tellDone } from '../state/notices.ts'
 import { routeTo } from '../state/route.ts'
@@ -12,7 +13,6 @@ export function ImportKeyDialog({ onClose }: { readonly onClose: () => void }) {
   const [name, setName] = useState('')
   const [cipher, setCipher] = useState('AES256')
   const keyField = useRef<HTMLInputElement>(null)
-  const nameId = useId()
   const keyId = useId()
   const cipherId = useId()
   const { isBusy, problem, run } = useAction()
@@ -32,16 +32,7 @@ export function ImportKeyDialog({ onClose }: { readonly onClose: () => void }) {
   return (
     <Dialog title="Import a key" onClose={onClose}>
       <form onSubmit={submit}>
-        <label for={nameId}>Name</label>
-        <input
-          id={nameId}
-          value={name}
-          onInput={(event) => setName(event.currentTarget.value)}
-          autocomplete="off"
-          autoCapitalize="off"
-          spellcheck={false}
-          required
-        />
+        <TextField label="Name" value={name} onInput={setName} />
         <label for={keyId}>Key, 32 bytes in base64</label>
         <input id={keyId} ref={keyField} type="password" autocomplete="off" spellcheck={false} required />
         <label for={cipherId}>Cipher</label>
@@ -50,15 +41,7 @@ export function ImportKeyDialog({ onClose }: { readonly onClose: () => void }) {
           <option value="ChaCha20">ChaCha20-Poly1305</option>
         </select>
         <p class="quiet">Whoever had the key before still has it: what is erased here may live on there.</p>
-        {problem !== undefined && <Problem>{problem}</Problem>}
-        <div class="actions">
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="primary" disabled={isBusy}>
-            Import
-          </button>
-        </div>
+        <FormEnd problem={problem} label="Import" isDisabled={isBusy} onClose={onClose} />
       </form>
     </Dialog>
   )

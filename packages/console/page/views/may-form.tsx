@@ -7,6 +7,7 @@ import { Icon } from '../parts/icons.tsx'
 import { useLoaded } from '../parts/loaded.ts'
 import { Name } from '../parts/name.tsx'
 import { Problem } from '../parts/problem.tsx'
+import { TextField } from '../parts/text-field.tsx'
 import { useConsole } from '../state/console.ts'
 
 export function MayForm({ identities }: { readonly identities: readonly string[] }) {
@@ -32,22 +33,8 @@ export function MayForm({ identities }: { readonly identities: readonly string[]
     <section class="card" aria-labelledby={`${id}-title`}>
       <h2 id={`${id}-title`}>May this identity do that?</h2>
       <form class="may" onSubmit={submit}>
-        <div class="may-identity">
-          <label for={`${id}-identity`}>Identity</label>
-          <input
-            id={`${id}-identity`}
-            list={`${id}-identities`}
-            value={identity}
-            onInput={(event) => setIdentity(event.currentTarget.value)}
-            spellcheck={false}
-            autocomplete="off"
-            required
-          />
-          <datalist id={`${id}-identities`}>
-            {identities.map((each) => (
-              <option key={each} value={each} />
-            ))}
-          </datalist>
+        <div>
+          <TextField label="Identity" value={identity} onInput={setIdentity} offered={identities} />
         </div>
         <div>
           <label for={`${id}-method`}>Method</label>
@@ -61,22 +48,13 @@ export function MayForm({ identities }: { readonly identities: readonly string[]
             ))}
           </select>
         </div>
-        <div class="may-path">
-          <label for={`${id}-path`}>Path</label>
-          <input
-            id={`${id}-path`}
-            list={`${id}-paths`}
+        <div>
+          <TextField
+            label="Path"
             value={path}
-            onInput={(event) => choosePath(event.currentTarget.value)}
-            spellcheck={false}
-            autocomplete="off"
-            required
+            onInput={choosePath}
+            offered={apis.value?.map((each) => each.path) ?? []}
           />
-          <datalist id={`${id}-paths`}>
-            {apis.value?.map((each) => (
-              <option key={each.path} value={each.path} />
-            ))}
-          </datalist>
         </div>
         <button type="submit" class="primary" disabled={isBusy}>
           Ask

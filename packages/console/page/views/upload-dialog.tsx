@@ -3,8 +3,8 @@ import { type Encryption, putObject } from '../net/node.ts'
 import { useAction } from '../parts/action.ts'
 import { Dialog } from '../parts/dialog.tsx'
 import { EncryptionChoice } from '../parts/encryption-choice.tsx'
+import { FormEnd } from '../parts/form-end.tsx'
 import { Name } from '../parts/name.tsx'
-import { Problem } from '../parts/problem.tsx'
 import { useConsole } from '../state/console.ts'
 import { tellDone } from '../state/notices.ts'
 import { counted } from '../text/format.ts'
@@ -72,19 +72,18 @@ export function UploadDialog({ bucket, prefix, bucketDefault, onClose, onDone }:
             <progress aria-label="Upload" max={1} value={progress.done} />
           </p>
         )}
-        {problem !== undefined && (
-          <Problem>
-            <Name text={progress?.name ?? ''} /> was not uploaded. {problem}
-          </Problem>
-        )}
-        <div class="actions">
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="primary" disabled={isBusy}>
-            Upload
-          </button>
-        </div>
+        <FormEnd
+          problem={
+            problem === undefined ? undefined : (
+              <>
+                <Name text={progress?.name ?? ''} /> was not uploaded. {problem}
+              </>
+            )
+          }
+          label="Upload"
+          isDisabled={isBusy}
+          onClose={onClose}
+        />
       </form>
     </Dialog>
   )
