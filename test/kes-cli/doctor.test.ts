@@ -317,9 +317,9 @@ no problems, no warnings
 
   test("a client's certificate and key that don't belong together, or that others can read, are told", async () => {
     const env = as({ ...app, key: (await clientOf('other')).key })
-    expect((await doctor({ env })).wrong[0]).toBe(
+    expect((await doctor({ env })).wrong).toEqual([
       `problem credentials: the private key '${folder}/client.key' is not that of the certificate '${folder}/client.crt'`,
-    )
+    ])
     const open = as(app)
     chmodSync(open.KES_CLIENT_KEY, 0o644)
     expect((await doctor({ env: open })).wrong).toEqual([
@@ -384,6 +384,11 @@ no problems, no warnings
       expect.stringMatching(/^warning policy: this client may not create 'my-missing'/),
       "problem key: there is no key 'my-missing', and this client may not create it",
     ])
+  })
+
+  test("MinIO's way to write several servers is named as what it is here", async () => {
+    const { wrong } = await doctor({ env: asAdmin({ KES_SERVER: 'https://kes{1...3}.example.com:7373' }) })
+    expect(wrong).toEqual(['problem server: this is not the address of one server'])
   })
 
   test('every server of a list is looked at', async () => {

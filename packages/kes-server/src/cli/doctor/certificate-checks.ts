@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { CliError } from '../outcome.ts'
 import { readCas } from '../servers.ts'
+import { shellWord } from '../shell-word.ts'
 import type { Findings, Remedy } from './findings.ts'
 
 const DAY_MS = 86_400_000
@@ -24,6 +25,14 @@ export function hasPurpose({ keyUsage }: X509Certificate, purpose: keyof typeof 
 /** Such as `CN=servers, O=Example`; Node has a line for each part. */
 export function nameOf(name: string): string {
   return name === '' ? '(no name)' : name.split('\n').join(', ')
+}
+
+/** Commands that print the public key of both, which is the same if they belong together. */
+export function showKeys(certFile: string, keyFile: string): string[] {
+  return [
+    `openssl x509 -in ${shellWord(certFile)} -noout -pubkey`,
+    `openssl pkey -in ${shellWord(keyFile)} -pubout`,
+  ]
 }
 
 /** @param remedy - of one that ends, or has. */

@@ -22,6 +22,7 @@ import {
   nameOf,
   namesIn,
   readAuthorities,
+  showKeys,
 } from './certificate-checks.ts'
 import { examineAccess } from './examine-access.ts'
 import { type Finding, Findings, messageOf } from './findings.ts'
@@ -91,16 +92,18 @@ async function examineCredentials(findings: Findings, io: Io): Promise<Credentia
   }
   const { certificate, identity } = credentials
   if (certificate === undefined) findings.ok('credentials', `an API key, whose identity is ${identity}`)
-  else examineCertificate(findings, io, new X509Certificate(certificate.cert), credentials)
+  else if (!examineCertificate(findings, io, new X509Certificate(certificate.cert), credentials))
+    return undefined
   return credentials
 }
 
+/** @returns whether it can be presented at all. */
 function examineCertificate(
   findings: Findings,
   io: Io,
   certificate: X509Certificate,
   { certificate: pair, identity }: Credentials,
-): void {
+): boolean {
   const file = lookUp(io.env, 'certFile') ?? ''
   const keyFile = lookUp(io.env, 'keyFile') ?? ''
   const anew = {
@@ -109,13 +112,11 @@ function examineCertificate(
       `openssl req -x509 -new -key ${shellWord(keyFile)} -days 365 -subj /CN=my-app -addext basicConstraints=critical,CA:FALSE -addext extendedKeyUsage=clientAuth -out ${shellWord(file)}`,
     ],
   }
-  if (pair !== undefined && !certificate.checkPrivateKey(privateKeyOf(pair.key))) {
+  const isPair = pair === undefined || certificate.checkPrivateKey(privateKeyOf(pair.key))
+  if (!isPair) {
     findings.problem('credentials', `the private key '${keyFile}' is not that of the certificate '${file}'`, {
       advice: 'name files that belong together: these print the same key then',
-      commands: [
-        `openssl x509 -in ${shellWord(file)} -noout -pubkey`,
-        `openssl pkey -in ${shellWord(keyFile)} -pubout`,
-      ],
+      commands: showKeys(file, keyFile),
     })
   } else if (certificate.ca) {
     const text = `the certificate '${file}' is a CA's (CA:TRUE), and a CA's certificate has no identity`
@@ -134,6 +135,7 @@ function examineCertificate(
       commands: [`chmod 600 ${shellWord(keyFile)}`],
     })
   }
+  return isPair
 }
 
 function privateKeyOf(key: string | Buffer | KeyObject): KeyObject {
@@ -147,6 +149,14 @@ interface Given {
 }
 
 async function examineServer(findings: Findings, io: Io, endpoint: string, given: Given): Promise<void> {
+  // MinIO's `kes{1...3}` stands for three.
+  if (!URL.canParse(endpoint) || /[{}]/.test(endpoint)) {
+    findings.problem('server', 'this is not the address of one server', {
+      advice: 'name one as host and port, or several with commas between them',
+      commands: [`export KES_SERVER=https://${DEFAULT_SERVER}`],
+    })
+    return
+  }
   const { hostname, port: portText } = new URL(endpoint)
   const host = hostname.replace(/^\[|\]$/g, '')
   const port = Number(portText || 443)
@@ -236,7 +246,8 @@ async function examineTls(
   findings.ok('tls', `the server speaks ${shaken.version}`)
   const [leaf] = shaken.chain
   if (leaf === undefined) return shaken
-  if (trust !== undefined) examineChain(findings, shaken, trust, question.insecure ?? false, look)
+  const isInsecure = question.insecure ?? false
+  if (trust !== undefined) examineChain(findings, shaken, trust, { isInsecure, now: io.now(), look })
   if (isFor(leaf, host)) findings.ok('names', `the certificate is for '${host}'`)
   else {
     findings.problem('names', `the certificate is not for '${host}', but for ${namesIn(leaf)}`, {
@@ -271,15 +282,12 @@ function examineChain(
   findings: Findings,
   { chain, mistrust }: Handshake,
   { certificates, where }: Authorities,
-  isInsecure: boolean,
-  look: string,
+  { isInsecure, now, look }: { readonly isInsecure: boolean; readonly now: Date; readonly look: string },
 ): void {
   const issuer = nameOf(chain[0]?.issuer ?? '')
   if (mistrust === undefined) {
-    findings.ok(
-      'chain',
-      `the certificate is signed by '${issuer}', which leads to an authority that is trusted`,
-    )
+    const text = `the certificate is signed by '${issuer}', which leads to an authority that is trusted`
+    findings.ok('chain', text)
     return
   }
   const problem = explainChain(chain, certificates)
@@ -287,15 +295,10 @@ function examineChain(
     const ended = chain
       .slice(1)
       .concat(certificates)
-      .find(({ validToDate }) => validToDate < new Date())
+      .find(({ validToDate }) => validToDate < now)
     if (ended === undefined) return // The certificate's own end is told with its dates.
-    findings.problem(
-      'chain',
-      `the authority '${nameOf(ended.subject)}' has ended at ${ended.validToDate.toISOString()}`,
-      {
-        advice: 'renew it, and what it has signed',
-      },
-    )
+    const text = `the authority '${nameOf(ended.subject)}' has ended at ${ended.validToDate.toISOString()}`
+    findings.problem('chain', text, { advice: 'renew it, and what it has signed' })
     return
   }
   const reason =

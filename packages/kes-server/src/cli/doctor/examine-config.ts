@@ -34,6 +34,7 @@ import {
   nameOf,
   namesIn,
   readAuthorities,
+  showKeys,
 } from './certificate-checks.ts'
 import { checkSpace, nearestFolder, type Space, spaceOf } from './disk-checks.ts'
 import { type Finding, Findings, messageOf } from './findings.ts'
@@ -150,10 +151,7 @@ function examineTls(findings: Findings, config: Config, { ca, now }: ConfigQuest
       advice: isPair
         ? 'name files that belong together: these print the same key then'
         : 'correct or renew the files of `tls`',
-      commands: [
-        `openssl x509 -in ${shellWord(certFile)} -noout -pubkey`,
-        `openssl pkey -in ${shellWord(keyFile)} -pubout`,
-      ],
+      commands: isPair ? showKeys(certFile, keyFile) : [],
     })
   }
 }
@@ -322,7 +320,7 @@ function examineContent(findings: Findings, keystore: DiskKeystore, place: Store
       'an older version has made the store: the next start brings it up to date, for good',
       {
         advice: 'make a backup with the older version before',
-        commands: ['kes backup create'],
+        commands: ['kes backup create --recipient age1… FILE'],
       },
     )
     return

@@ -86,25 +86,15 @@ export function askTime(socket: TLSSocket): Promise<Date | undefined> {
 }
 
 function settled(socket: Socket, event: 'connect' | 'secureConnect'): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const fail = (code: string, message: string) => {
-      socket.destroy()
-      reject(Object.assign(new Error(message), { code }))
-    }
-    const timer = setTimeout(() => fail('ETIMEDOUT', `no answer within ${TIMEOUT_MS} ms`), TIMEOUT_MS)
-    socket.once(event, () => {
-      clearTimeout(timer)
-      socket.removeAllListeners('close')
-      socket.on('error', () => undefined) // What becomes of it is told by who uses it.
-      resolve()
-    })
-    socket.once('error', (error) => {
-      clearTimeout(timer)
-      reject(error)
-    })
-    socket.once('close', () => {
-      clearTimeout(timer)
-      fail('ECONNRESET', 'the connection was closed')
-    })
-  })
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const fail = (code: string, message: string) => reject(Object.assign(new Error(message), { code }))
+  const timer = setTimeout(() => {
+    fail('ETIMEDOUT', `no answer within ${TIMEOUT_MS} ms`)
+    socket.destroy()
+  }, TIMEOUT_MS)
+  socket.once(event, resolve)
+  // The first counts; what becomes of the connection later is told by who uses it.
+  socket.on('error', reject)
+  socket.once('close', () => fail('ECONNRESET', 'the connection was closed'))
+  return promise.finally(() => clearTimeout(timer))
 }
