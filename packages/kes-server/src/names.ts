@@ -15,6 +15,9 @@ export type Identity = string & { readonly [brand]: 'Identity' }
 const NAME_BYTES_MAX = 80
 const NAME = /^[0-9A-Za-z_](?:[0-9A-Za-z_-]*[0-9A-Za-z_])?$/
 
+/** As a hint tells it. */
+export const NAME_RULE = "write 1 to 80 letters, digits, '-' and '_', with a '-' at neither end"
+
 export function isName(text: string): boolean {
   return text.length <= NAME_BYTES_MAX && text !== '_' && NAME.test(text)
 }

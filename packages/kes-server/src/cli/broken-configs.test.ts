@@ -366,8 +366,8 @@ async function placesFound(text: string): Promise<{ code: number; places: string
   const lines = stdout.trimEnd().split('\n')
   expect(lines.at(-1)).toMatch(/: (?:no problems|\d+ problems?) found$/)
   const places = lines.slice(0, -1).map((line) => {
-    const [, place] = /^.*?kes\.yml:(\d+:\d+): (?:error|warning): \S/.exec(line) ?? []
-    expect(place, line).toBeDefined()
+    const [, place] = /^.*?kes\.yml:(\d+:\d+): (?:error|warning): \S.* \(\S.*\)$/.exec(line) ?? []
+    expect(place, `a place, a message and what to write: ${line}`).toBeDefined()
     return place ?? ''
   })
   return { code, places }

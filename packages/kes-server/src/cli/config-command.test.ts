@@ -39,7 +39,7 @@ describe('kes config check', () => {
     const { code, stdout } = await runKes(['config', 'check', file])
     expect(code).toBe(1)
     expect(stdout).toBe(
-      `${file}:3:12: error: kesconf: invalid fs keystore: no path specified\n` +
+      `${file}:3:12: error: kesconf: invalid fs keystore: no path specified (add 'keystore.fs.path')\n` +
         `${file}:3:17: error: unknown field 'keystore.fs.pth' is ignored (did you mean 'path'?)\n` +
         `${file}: 2 problems found\n`,
     )

@@ -8,6 +8,7 @@ import {
   type Identity,
   isHexIdentity,
   isName,
+  NAME_RULE,
   normalizeIdentity,
   type PolicyName,
   parseIdentity,
@@ -19,6 +20,7 @@ import { MASKED } from './secret.ts'
 import type { Item, Section } from './section.ts'
 
 const API_KEY_PREFIX = 'kes:v1:'
+const WRITE_IDENTITY = "write 64 hex digits, as 'kes identity of' prints them"
 const IDENTITY_OF = "write the identity that 'kes identity of <API key>' prints"
 
 export function readAdmin(section: Section): Pick<Config, 'adminIdentity' | 'adminIsDisabled'> {
@@ -40,7 +42,7 @@ export function readProxy(section: Section, admin: string): TlsProxyConfig {
   for (const { text, position } of items) {
     if (text === '' || normalizeIdentity(text) !== admin) continue
     const message = `kesconf: invalid tls proxy: identity '${display(text)}' is already admin`
-    section.error('proxy', position, message)
+    section.error('proxy', position, message, 'remove it: the admin needs no proxy')
   }
   return {
     identities: items.map((item) => normalizeIdentity(item.text)),
@@ -71,7 +73,7 @@ export function readPolicies(section: Section, admin: string, proxies: readonly 
 function readPolicyName(policy: Section, name: string): PolicyName | undefined {
   if (isName(name)) return parsePolicyName(name)
   const message = `kes: policy name '${name}' is empty, too long or contains invalid characters`
-  policy.error('late', policy.position, message)
+  policy.error('late', policy.position, message, NAME_RULE)
   return undefined
 }
 
@@ -98,7 +100,12 @@ function checkIdentity(policy: Section, name: string, item: Item, owners: Owners
   const position = item.position
   if (!isName(item.text)) {
     const message = `kes: identity '${shown}' is empty, too long or contains invalid characters`
-    policy.error('late', position, message, item.text.startsWith(API_KEY_PREFIX) ? IDENTITY_OF : undefined)
+    policy.error(
+      'late',
+      position,
+      message,
+      item.text.startsWith(API_KEY_PREFIX) ? IDENTITY_OF : WRITE_IDENTITY,
+    )
     return false
   }
   if (identity === owners.admin) {
@@ -106,13 +113,14 @@ function checkIdentity(policy: Section, name: string, item: Item, owners: Owners
       'policy',
       position,
       `kesconf: invalid policy '${name}': identity '${shown}' is already admin`,
+      'remove it: the admin may do everything',
     )
   } else if (owners.proxies.includes(identity)) {
     const message = `kesconf: invalid policy '${name}': identity '${shown}' is already a TLS proxy`
-    policy.error('policy', position, message)
+    policy.error('policy', position, message, "remove it here, or from 'tls.proxy'")
   } else if (owners.assigned.has(identity)) {
     const message = `kes: cannot assign policy '${name}' to '${shown}': identity already has a policy`
-    policy.error('late', position, message)
+    policy.error('late', position, message, 'an identity has one policy: remove it from one of them')
   } else {
     return true
   }

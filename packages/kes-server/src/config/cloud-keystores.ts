@@ -54,7 +54,8 @@ export function readAws(section: Section): AwsKeystore {
   const isEmpty = accessKey === undefined && secretKey === undefined && token === undefined
   if (!isEmpty && (accessKey === undefined || secretKey === undefined)) {
     const missing = accessKey === undefined ? 'access key' : 'secret key'
-    section.error('keystore', credentials.position, `${invalid}no ${missing} specified`)
+    const hint = "write both 'accesskey' and 'secretkey', or no credentials"
+    section.error('keystore', credentials.position, `${invalid}no ${missing} specified`, hint)
   }
   return {
     type: 'aws-secretsmanager',
@@ -92,7 +93,7 @@ export function readAzure(section: Section): AzureKeystore {
   }
   if (credentials.isPresent && managed.isPresent) {
     const message = `${invalid}more than one authentication method specified`
-    section.error('keystore', managed.position, message)
+    section.error('keystore', managed.position, message, 'keep one of credentials and managed_identity')
   }
   return { type: 'azure-keyvault', endpoint, login }
 }

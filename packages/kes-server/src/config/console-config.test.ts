@@ -70,7 +70,7 @@ describe('is refused, with its line:', () => {
     [
       'a host name as address',
       'console:\n  address: localhost:9001',
-      `5: ${INVALID}'localhost' is not a valid IP address`,
+      `5: ${INVALID}'localhost' is not a valid IP address (write an IP address and a port, such as 127.0.0.1:9001)`,
     ],
     [
       'an origin with a path',
@@ -90,7 +90,7 @@ describe('is refused, with its line:', () => {
     [
       'a node without keys',
       'console:\n  node:\n    endpoint: http://n:9000',
-      `5: ${INVALID}no access key of the node`,
+      `5: ${INVALID}no access key of the node (add 'console.node.access_key')`,
     ],
     [
       'a node whose endpoint is no URL',

@@ -36,7 +36,8 @@ function readAddress(section: Section): Address {
     return parseAddress(text)
   } catch (error) {
     if (!(error instanceof AddressError)) throw error
-    section.error('ours', section.positionOf('address'), `${INVALID}${error.message}`)
+    const hint = 'write an IP address and a port, such as 127.0.0.1:9001'
+    section.error('ours', section.positionOf('address'), `${INVALID}${error.message}`, hint)
     return DEFAULT_CONSOLE_ADDRESS
   }
 }

@@ -152,7 +152,7 @@ export function reportUnknownFields(source: YamlSource, report: Report): void {
   function reportUnknownApi(name: string, field: Field): void {
     const shown = displayKey(name)
     const path = isApiPath(`${name}/`) ? `${name}/` : nearest(shown, API_PATHS)
-    const hint = path === undefined ? undefined : `write '${path}'`
+    const hint = `write ${path === undefined ? "the path of an API, such as '/v1/ready'" : `'${path}'`}`
     report.warn(field.keyPosition, `unknown API path '${shown}' is ignored`, hint)
   }
 }

@@ -19,7 +19,23 @@ function examine({ tls, keystore, console }: ConfigDraft): Remark[] {
   const unsupported = keystore === undefined ? undefined : explainUnsupported({ keystore })
   const remarks = findTlsProblems(tls, console?.node?.caPath)
   if (unsupported === undefined) return remarks
-  return [...remarks, { severity: 'warning', field: 'keystore', message: unsupported }]
+  return [
+    ...remarks,
+    {
+      severity: 'warning',
+      field: 'keystore',
+      message: unsupported,
+      hint: 'its fields are checked all the same',
+    },
+  ]
+}
+
+const CA_FILES = 'name a PEM file of certificates, or a folder of such files'
+const HINTS: Readonly<Record<string, string>> = {
+  'tls.key': "name the PEM file of the certificate's private key",
+  'tls.cert': 'name a PEM file with the certificate, and its chain behind it',
+  'tls.ca': CA_FILES,
+  'console.node.ca': CA_FILES,
 }
 
 /** Of the files that are named; that one is not, is an error of the config. */
@@ -42,9 +58,8 @@ function findTlsProblems(
       return []
     } catch (error) {
       if (!(error instanceof CredentialsError)) throw error
-      return [
-        { severity: 'error' as const, field: error.isOfKey ? 'tls.key' : field, message: error.message },
-      ]
+      const named = error.isOfKey ? 'tls.key' : field
+      return [{ severity: 'error' as const, field: named, message: error.message, hint: HINTS[named] }]
     }
   })
 }

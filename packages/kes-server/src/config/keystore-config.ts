@@ -78,7 +78,7 @@ export function readKeystore(keystore: Section): KeystoreConfig | undefined {
   const [first, second] = found
   if (second !== undefined) {
     const message = 'kesconf: invalid keystore config: more than once keystore specified'
-    keystore.error('keystore', second[0].position, message)
+    keystore.error('keystore', second[0].position, message, 'keep one of them')
   }
   const gone = goneStores(keystore)
   if (first === undefined) {

@@ -30,6 +30,7 @@ export interface Remark {
   /** As a dotted path. */
   readonly field: string
   readonly message: string
+  readonly hint: string | undefined
 }
 
 export interface ParsedConfig {
@@ -52,10 +53,10 @@ export function parseConfig(text: string, options: ParseOptions): ParsedConfig {
     modernize(yaml, report)
     const readFile = options.readFile ?? readText
     draft = readConfig(Section.root({ yaml, env: options.env, report, readFile, positions }))
-    for (const { severity, field, message } of options.examine?.(draft) ?? []) {
+    for (const { severity, field, message, hint } of options.examine?.(draft) ?? []) {
       const position = positions.get(field) ?? START
-      if (severity === 'error') report.error('late', position, message)
-      else report.advise(position, message)
+      if (severity === 'error') report.error('late', position, message, hint)
+      else report.advise(position, message, hint)
     }
     reportUnknownFields(yaml, report)
   }
@@ -79,7 +80,7 @@ export function loadConfigFile(
       severity: 'error',
       ...place,
       message,
-      hint: undefined,
+      hint: error instanceof EncodingError ? 'save the file as UTF-8' : undefined,
     } as const
     throw new ConfigError(path, [problem], message, { cause: error })
   }

@@ -1,5 +1,5 @@
 /** The sections of the config file, except `keystore` and those about who may do what. */
-import { isName, type KeyName, parseKeyName } from '../names.ts'
+import { isName, type KeyName, NAME_RULE, parseKeyName } from '../names.ts'
 import { readAdmin, readPolicies, readProxy } from './access.ts'
 import { type Address, AddressError, DEFAULT_ADDRESS, parseAddress } from './address.ts'
 import { type ApiPath, isApiPath } from './api-paths.ts'
@@ -69,7 +69,8 @@ function readAddress(file: Section): Address {
     return parseAddress(text)
   } catch (error) {
     if (!(error instanceof AddressError)) throw error
-    file.error(error.isPort ? 'late' : 'address', file.positionOf('address'), error.message)
+    const hint = 'write an IP address and a port, such as 0.0.0.0:7373'
+    file.error(error.isPort ? 'late' : 'address', file.positionOf('address'), error.message, hint)
     return DEFAULT_ADDRESS
   }
 }
@@ -98,7 +99,7 @@ function readCache(expiry: Section): CacheConfig {
     const duration = expiry.duration(name)
     if (duration < 0n) {
       const message = `kesconf: invalid ${title} '${formatDuration(duration)}'`
-      expiry.error('cache', expiry.positionOf(name), message)
+      expiry.error('cache', expiry.positionOf(name), message, 'write 0s, which is the default, or more')
     }
     return toMilliseconds(duration)
   }
@@ -117,7 +118,12 @@ function readApi(api: Section): Config['api'] {
     const timeout = section.duration('timeout')
     if (timeout < 0n) {
       const message = `kesconf: invalid timeout '${timeout}' for API '${path}'`
-      section.error('api', section.positionOf('timeout'), message)
+      section.error(
+        'api',
+        section.positionOf('timeout'),
+        message,
+        "write 0s, which is the API's own, or more",
+      )
     }
     const timeoutMs = timeout > 0n ? toMilliseconds(timeout) : undefined
     if (isApiPath(path)) configs.set(path, { skipAuth, timeoutMs })
@@ -153,10 +159,10 @@ function readKeyNames(sections: readonly Section[]): KeyName[] {
     if (section.isWrong) continue
     if (names.has(name)) {
       const message = `kesconf: invalid key config: key '${name}' is defined multiple times`
-      section.error('keys', section.positionOf('name'), message)
+      section.error('keys', section.positionOf('name'), message, 'remove one of them')
     } else if (!isName(name)) {
       const message = `kes: key name '${name}' is empty, too long or contains invalid characters`
-      section.error('late', section.positionOf('name'), message)
+      section.error('late', section.positionOf('name'), message, NAME_RULE)
     }
     names.add(name)
   }

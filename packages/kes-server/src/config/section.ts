@@ -37,6 +37,15 @@ interface Text extends Item {
   readonly isReplaced: boolean
 }
 
+/** What to write where a value has another form. */
+const FORMS: Readonly<Record<string, string>> = {
+  string: 'write a single value',
+  '[]string': "write a list: '[a, b]', or a line '- a' for each",
+  '[]map': "write a list: a line '- name: …' for each",
+  map: 'write its fields below it, indented',
+  'kesconf.ymlFile': "begin with a section, such as 'admin:'",
+}
+
 const WRONG = Symbol('wrong, and reported')
 
 const TRUE = /^(?:true|yes|on|y)$/i
@@ -127,7 +136,11 @@ export class Section {
     const read = this.#read(name)
     if (read === WRONG) return ''
     const text = read?.text ?? ''
-    if (text === '' && !this.isWrong) this.#sources.report.error(stage, this.positionOf(name), missing)
+    if (text === '' && !this.isWrong) {
+      const field = join(this.path, name)
+      const hint = this.has(name) ? `give '${field}' a value` : `add '${field}'`
+      this.#sources.report.error(stage, this.positionOf(name), missing, hint)
+    }
     return text
   }
 
@@ -262,7 +275,7 @@ export class Section {
     const value = Object.hasOwn(this.#sources.env, variable) ? this.#sources.env[variable] : undefined
     if (value !== undefined) return value
     const message = `kesconf: referenced env. variable '${variable}' in line '${position.line}' not found`
-    this.error('environment', position, message)
+    this.error('environment', position, message, 'set the variable, or write the value here')
     return WRONG
   }
 
@@ -272,7 +285,7 @@ export class Section {
 
   #wrongType(value: Value, position: Position, type: string, isShown: boolean): void {
     const shown = isShown && isScalar(value) ? ` ${quote(textOf(value))}` : ''
-    this.error('type', position, `cannot unmarshal ${tagOf(value)}${shown} into ${type}`)
+    this.error('type', position, `cannot unmarshal ${tagOf(value)}${shown} into ${type}`, FORMS[type])
   }
 }
 

@@ -32,11 +32,17 @@ export function readUnseal(section: Section, invalid: string, isRequired: boolea
   const names = ['passphrase', 'passphrase_file', 'key_file'].filter((name) => section.has(name))
   const [name, second] = names
   if (name === undefined) {
-    if (isRequired) section.error('keystore', section.position, `${invalid}no ${all} specified`)
+    if (isRequired)
+      section.error('keystore', section.position, `${invalid}no ${all} specified`, 'add one of them')
     return undefined
   }
   if (second !== undefined) {
-    section.error('keystore', section.positionOf(second), `${invalid}more than one of ${all} specified`)
+    section.error(
+      'keystore',
+      section.positionOf(second),
+      `${invalid}more than one of ${all} specified`,
+      'keep one of them',
+    )
   }
   const text = section.required(name, 'keystore', `${invalid}${name} is empty`)
   if (text === '') return undefined

@@ -81,7 +81,7 @@ function readVaultLogin(vault: Section): VaultAppRole | VaultKubernetes | undefi
   const kubernetes = vault.section('kubernetes')
   if (appRole.isPresent && kubernetes.isPresent) {
     const message = `${INVALID_VAULT}more than one authentication method specified`
-    vault.error('keystore', kubernetes.position, message)
+    vault.error('keystore', kubernetes.position, message, 'keep one of approle and kubernetes')
   } else if (!appRole.isPresent && !kubernetes.isPresent && !vault.isWrong) {
     const message = `${INVALID_VAULT}no authentication method specified`
     vault.error('keystore', vault.position, message, 'add approle or kubernetes')
@@ -120,7 +120,12 @@ function checkJwtFile(section: Section, path: string): string {
   } catch (error) {
     const reason = describeFileError(path, error)
     const message = `kesconf: failed to read vault kubernetes JWT from '${path}': ${reason}`
-    section.error('keystore', section.positionOf('jwt'), message)
+    section.error(
+      'keystore',
+      section.positionOf('jwt'),
+      message,
+      "a text with '/' is a file: write its path, or the token",
+    )
   }
   return path
 }
@@ -129,10 +134,10 @@ function readVaultTls(section: Section): VaultTls {
   const invalid = `${INVALID_VAULT}invalid tls config: `
   const [keyFile, certFile] = [section.text('key'), section.text('cert')]
   if (keyFile !== undefined && certFile === undefined) {
-    section.error('keystore', section.position, `${invalid}no TLS certificate provided`)
+    section.error('keystore', section.position, `${invalid}no TLS certificate provided`, "add 'cert'")
   }
   if (certFile !== undefined && keyFile === undefined) {
-    section.error('keystore', section.position, `${invalid}no TLS private key provided`)
+    section.error('keystore', section.position, `${invalid}no TLS private key provided`, "add 'key'")
   }
   return { keyFile, certFile, caPath: section.text('ca') }
 }
@@ -141,7 +146,7 @@ function readPing(section: Section): number {
   const ping = section.duration('ping')
   if (ping < 0n) {
     const message = `${INVALID_VAULT}invalid status ping '${formatDuration(ping)}'`
-    section.error('keystore', section.positionOf('ping'), message)
+    section.error('keystore', section.positionOf('ping'), message, 'write 0s, which is the default, or more')
   }
   return toMilliseconds(ping === 0n ? DEFAULT_PING : ping)
 }

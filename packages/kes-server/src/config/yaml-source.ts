@@ -65,6 +65,19 @@ const SYNTAX_ERRORS: Readonly<Record<ErrorCode, string>> = {
   UNEXPECTED_TOKEN: CONTENT_EXPECTED,
 }
 
+const SYNTAX_HINTS: Partial<Record<ErrorCode, string>> = {
+  BAD_DQ_ESCAPE: "write '\\\\' for a backslash, or use single quotes",
+  BAD_INDENT: 'indent it as far as the lines that it belongs to',
+  BAD_SCALAR_START: 'put the value in quotes',
+  BLOCK_AS_IMPLICIT_KEY: "put a value with ': ' in quotes",
+  MULTIPLE_ANCHORS: "a text that begins with '&' needs quotes",
+  TAB_AS_INDENT: 'indent with spaces',
+}
+
+function hintFor(code: ErrorCode): string {
+  return SYNTAX_HINTS[code] ?? 'look for a quote, a bracket or a colon that is missing here or above'
+}
+
 /** Control characters other than tab, line feed and carriage return, none of which YAML allows. */
 const CONTROL_CHARACTER = /(?![\t\n\r])\p{Cc}/u
 
@@ -91,7 +104,7 @@ export class YamlSource {
     })
     const control = CONTROL_CHARACTER.exec(text)
     if (control !== null) {
-      report.error('syntax', place(lines, control.index), 'control characters are not allowed')
+      report.error('syntax', place(lines, control.index), 'control characters are not allowed', 'remove it')
       return undefined
     }
     if (document === undefined) {
@@ -101,15 +114,19 @@ export class YamlSource {
     const [error] = document.errors.toSorted((a, b) => a.pos[0] - b.pos[0])
     if (error !== undefined) {
       // The errors behind the first are its consequences, as a rule.
-      report.error('syntax', place(lines, error.pos[0]), SYNTAX_ERRORS[error.code])
+      report.error('syntax', place(lines, error.pos[0]), SYNTAX_ERRORS[error.code], hintFor(error.code))
       return undefined
     }
     for (const warning of document.warnings) {
-      report.warn(place(lines, warning.pos[0]), `${SYNTAX_ERRORS[warning.code]} is ignored`)
+      report.warn(place(lines, warning.pos[0]), `${SYNTAX_ERRORS[warning.code]} is ignored`, 'remove it')
     }
     const source = new YamlSource(document, lines, report)
     if (next !== undefined) {
-      report.warn(source.position(next.contents, START), 'only the first document of the file is read')
+      report.warn(
+        source.position(next.contents, START),
+        'only the first document of the file is read',
+        "remove what stands behind '---'",
+      )
     }
     source.#checkKeys(document.contents, 0)
     return source
@@ -150,7 +167,8 @@ export class YamlSource {
     for (const value of merged) {
       if (!isMap(value) || mergedBy.includes(value)) {
         const message = 'map merge requires map or sequence of maps as the value'
-        this.#report.error('type', this.position(value, this.position(map, START)), message)
+        const place = this.position(value, this.position(map, START))
+        this.#report.error('type', place, message, "write '<<: *anchor', the anchor being that of a mapping")
         continue
       }
       for (const [name, field] of this.fields(value, [...mergedBy, map])) {
@@ -174,11 +192,21 @@ export class YamlSource {
   #checkKeys(node: unknown, depth: number): void {
     if (isAlias(node)) {
       if (node.resolve(this.#document) !== undefined) return
-      this.#report.error('syntax', this.position(node, START), 'unknown anchor referenced')
+      this.#report.error(
+        'syntax',
+        this.position(node, START),
+        'unknown anchor referenced',
+        "a text that begins with '*' needs quotes",
+      )
     }
     if (!isCollection(node)) return
     if (depth > DEPTH_MAX) {
-      this.#report.error('syntax', this.position(node, START), SYNTAX_ERRORS.RESOURCE_EXHAUSTION)
+      this.#report.error(
+        'syntax',
+        this.position(node, START),
+        SYNTAX_ERRORS.RESOURCE_EXHAUSTION,
+        hintFor('RESOURCE_EXHAUSTION'),
+      )
       return
     }
     const firstLines = new Map<string, number>()
@@ -195,7 +223,7 @@ export class YamlSource {
     firstLines.set(name, firstLine ?? position.line)
     if (firstLine === undefined || (name === '<<' && key.type === 'PLAIN')) return
     const message = `mapping key ${JSON.stringify(displayKey(name))} already defined at line ${firstLine}`
-    this.#report.error('type', position, message)
+    this.#report.error('type', position, message, 'remove one of them')
   }
 }
 
