@@ -13,6 +13,8 @@ const SIZES: readonly number[] = [4 * KIB, MIB, 64 * MIB]
 const BYTES_A_ROW = 512 * MIB
 const OBJECTS_MAX = 1000
 const AT_ONCE = 4
+/** Before those that count: a node that has just started compiles what it runs. */
+const WARM_UP_BYTES = 64 * MIB
 const BUCKET = '/bench'
 const S3 = { 'x-amz-server-side-encryption': 'AES256' }
 
@@ -103,11 +105,12 @@ async function run(args: readonly string[]): Promise<number> {
 }
 
 async function measureObjects(node: NodeUnderLoad, load: S3Load, bytes: number): Promise<ObjectsRow[]> {
-  const objects = Math.max(AT_ONCE, Math.min(OBJECTS_MAX, BYTES_A_ROW / bytes))
+  const objects = requestsOf(BYTES_A_ROW, bytes)
   const targets = Array.from({ length: objects }, (_, index) => `${BUCKET}/${bytes}/${index}`)
   const put = (target: string) => expectStatus(200, load.send('PUT', target, { headers: S3, bytes }))
   const get = (target: string) => expectStatus(200, load.send('GET', target))
-  const warm = targets.slice(0, AT_ONCE)
+  const warmUps = requestsOf(WARM_UP_BYTES, bytes)
+  const warm = Array.from({ length: warmUps }, (_, index) => `${BUCKET}/warm/${bytes}/${index}`)
   const rows: ObjectsRow[] = []
   for (const [operation, send] of [
     ['PUT', put],
@@ -127,8 +130,12 @@ async function measureObjects(node: NodeUnderLoad, load: S3Load, bytes: number):
       latency: latencyFrom(latencies),
     })
   }
-  await eachAtOnce(targets, (target) => expectStatus(204, load.send('DELETE', target)))
+  await eachAtOnce([...warm, ...targets], (target) => expectStatus(204, load.send('DELETE', target)))
   return rows
+}
+
+function requestsOf(bytes: number, bytesEach: number): number {
+  return Math.max(AT_ONCE, Math.min(OBJECTS_MAX, bytes / bytesEach))
 }
 
 async function measureUploads(

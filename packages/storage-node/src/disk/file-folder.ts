@@ -88,7 +88,11 @@ export class FileFolder {
 
   /** Moves a file that the index names by now. It is found at both places, so a failure has no effect. */
   async settle(id: string): Promise<void> {
-    await rename(join(this.#incoming, id), this.#placeOf(id)).catch(ignoreMissing)
+    try {
+      renameSync(join(this.#incoming, id), this.#placeOf(id))
+    } catch (error) {
+      ignoreMissing(error)
+    }
   }
 
   /** Puts a file that is finished in the place of another one, whose id it takes, and brings that to the disk. */

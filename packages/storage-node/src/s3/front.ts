@@ -188,11 +188,17 @@ function encodeHeader(value: string): string {
 /** Each buffer is waited for, so the socket keeps no copy, and has no other to send when the signal comes. */
 async function sendStream(response: ServerResponse, { content, signal }: StreamedBody): Promise<void> {
   for await (const bytes of content) {
-    if (response.destroyed || response.closed) return
+    if (isGone(response)) return
     signal?.throwIfAborted()
     await written(response, bytes, signal)
+    // Not asked for the next one, the content knows that the last may not be done with.
+    if (isGone(response)) return
   }
   response.end()
+}
+
+function isGone(response: ServerResponse): boolean {
+  return response.destroyed || response.closed
 }
 
 function written(

@@ -5,6 +5,7 @@ import { encryptStream } from '../dare/encrypt.ts'
 import { DareError } from '../dare/errors.ts'
 import { plainSize, SEALED_PACKAGE_BYTES } from '../dare/format.ts'
 import { sealedRange } from '../dare/range.ts'
+import { Blocks } from '../memory/blocks.ts'
 import { giveBack } from '../memory/give-back.ts'
 import { ObjectTamperedError } from './errors.ts'
 import { isMultipart, type Metadata } from './metadata.ts'
@@ -30,6 +31,9 @@ export interface ContentSource {
 
 /** Packages that are read, and given, together: each read and each write to a socket costs as much as several of them. */
 const READ_BYTES = 16 * SEALED_PACKAGE_BYTES
+/** A buffer of less is made for each read: most objects are small. */
+const SMALL_BYTES = 64 * 1024
+const blocks = new Blocks(READ_BYTES, 8)
 
 /** A range of the plaintext. */
 export interface Range {
@@ -101,7 +105,7 @@ async function* decryptRange(
     let { skip } = range
     let missing = length
     // The plaintext goes where its packages were: they are longer, and done with.
-    const block = Buffer.allocUnsafeSlow(Math.min(range.length, READ_BYTES))
+    const block = range.length <= SMALL_BYTES ? Buffer.allocUnsafeSlow(range.length) : blocks.take()
     for await (const sealed of source.read(index, range.offset, range.length, block)) {
       signal?.throwIfAborted()
       let blockBytes = 0
@@ -124,6 +128,7 @@ async function* decryptRange(
     decryptor.end()
     // Version 1.0 does not tell that its end is missing, nor does a stream of which nothing is left.
     if (missing > 0) throw new DareError('early end')
+    if (block.length === READ_BYTES) blocks.giveBack(block)
   } catch (error) {
     if (error instanceof DareError) throw new ObjectTamperedError({ cause: error })
     throw error
