@@ -318,6 +318,7 @@ test.each([
   [['--port', '70000'], "'--port 70000' is not a port"],
   [['--address', 'localhost'], "'--address localhost' is no IP address"],
   [['--data', 'x'], "Unknown option '--data'"],
+  [['--address', '192.0.2.1', '--i-know-this-is-public'], 'nothing can listen on port 7373 of 192.0.2.1: '],
 ])('%j is refused in one line', async (args, message) => {
   const refused = start('sandbox', ...args)
   expect(await refused.ended).toBe(1)

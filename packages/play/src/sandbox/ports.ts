@@ -40,10 +40,15 @@ export async function areFree(host: string, ports: readonly number[]): Promise<b
   return true
 }
 
+/** @throws Error if no program could listen there. */
 function isFree(host: string, port: number): Promise<boolean> {
-  return new Promise((done) => {
+  return new Promise((resolve, reject) => {
     const probe = createServer()
-    probe.once('error', () => done(false))
-    probe.listen({ host, port, exclusive: true }, () => probe.close(() => done(true)))
+    probe.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') resolve(false)
+      else
+        reject(new Error(`nothing can listen on port ${port} of ${host}: ${error.message}`, { cause: error }))
+    })
+    probe.listen({ host, port, exclusive: true }, () => probe.close(() => resolve(true)))
   })
 }
