@@ -389,6 +389,15 @@ test("while the node's own key is locked, the sandbox waits, and says how to ena
   await using second = start()
   await second.prints(`its own key, ${before.default_key}, is locked`)
   expect(second.stdout).toBe('')
+  const [keyServer = ''] = (await readFile(`/proc/${second.pid}/task/${second.pid}/children`, 'utf8')).split(
+    ' ',
+  )
+  process.kill(Number(keyServer), 'SIGKILL')
+  expect(await second.ended).toBe(128 + 9)
+  expect(second.stderr).toContain('Error: the key server was ended by SIGKILL\n')
+
+  await using third = start()
+  await third.prints(`its own key, ${before.default_key}, is locked`)
   await typed([`. ${folder}/sandbox/env`, `kes key enable ${before.default_key}`])
-  await second.announced()
+  await third.announced()
 })

@@ -3,12 +3,15 @@ import { strict as assert } from 'node:assert'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { constants } from 'node:os'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 const END_WITH_PARENT = fileURLToPath(new URL('end-with-parent.js', import.meta.url))
 /** The key server lets running requests end for 10 s. */
 const STOP_MAX_MS = 12_000
 const LAST_LINES = 12
+/** From a lost connection to the end of the process. */
+const NOTICED_MAX_MS = 2000
 /** Of the environment, a program gets these, and what it is given: no variable of the visitor's shell changes it. */
 const INHERITED = ['PATH', 'HOME', 'TMPDIR', 'TZ', 'NODE_COMPILE_CACHE']
 
@@ -120,6 +123,14 @@ export class ChildProgram implements AsyncDisposable {
   get pid(): number {
     assert(this.#child.pid !== undefined)
     return this.#child.pid
+  }
+
+  /** Why a call to the program has failed: because it has ended, if so, which is noticed a moment later. */
+  async explain(error: unknown): Promise<unknown> {
+    return await Promise.race([
+      this.failure.catch((end: unknown) => end),
+      delay(NOTICED_MAX_MS, error, { ref: false }),
+    ])
   }
 
   /** Resolves when the process has ended. */

@@ -194,10 +194,18 @@ async function startPrograms(
     }),
   )
   const keyServerMs = clock.lap()
+  // Without the key server, a node would wait for it.
+  const keyServerEnd = new AbortController()
+  kes.failure.catch((error: unknown) => keyServerEnd.abort(error))
+  const signalOrEnd = AbortSignal.any([signal, keyServerEnd.signal])
 
-  await untilUsable(DEFAULT_KEY, { ...clients, signal }, () =>
-    onLockedKey(DEFAULT_KEY, { environmentFile, console: consoleUrl }),
-  )
+  try {
+    await untilUsable(DEFAULT_KEY, { ...clients, signal: signalOrEnd }, () =>
+      onLockedKey(DEFAULT_KEY, { environmentFile, console: consoleUrl }),
+    )
+  } catch (error) {
+    throw signal.aborted ? error : await kes.explain(error)
+  }
   clock.lap()
   const storage = running.use(
     await ChildProgram.start({
@@ -217,7 +225,7 @@ async function startPrograms(
       },
       logFile: folder.pathOf('logs', 'node.log'),
       isReady: (stdout) => stdout.includes('\n'),
-      signal,
+      signal: signalOrEnd,
     }),
   )
 
