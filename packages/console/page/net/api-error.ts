@@ -78,6 +78,7 @@ const KEY_STATES: ReadonlyMap<string, string> = new Map([
 
 /** For people: what happened, and where it helps what the server said. */
 export function explainError(error: unknown): string {
+  if (error instanceof DOMException && error.name === 'TimeoutError') return 'The server does not answer.'
   if (!(error instanceof ApiError)) return error instanceof Error ? error.message : String(error)
   const { code, message, keyState = '' } = error
   const explanation = KEY_STATES.get(keyState) ?? EXPLANATIONS.get(code)

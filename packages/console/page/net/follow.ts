@@ -1,7 +1,7 @@
 /** Keeps a stream of lines open: begins anew when it ends, with pauses that grow while it can't be had. */
 import { ApiError, explainError } from './api-error.ts'
 import { readLines } from './lines.ts'
-import type { Session } from './session.ts'
+import type { Requests } from './session.ts'
 
 export type StreamState =
   | { readonly kind: 'connecting' }
@@ -25,7 +25,7 @@ const PAUSE_MS_MIN = 250
 const PAUSE_MS_MAX = 5_000
 
 /** Returns when the session has ended, or the stream is refused. */
-export async function follow(session: Session, follower: Follower): Promise<void> {
+export async function follow(session: Requests, follower: Follower): Promise<void> {
   let pauseMs = PAUSE_MS_MIN
   follower.onState({ kind: 'connecting' })
   while (!session.ended.aborted) {
@@ -47,7 +47,7 @@ export async function follow(session: Session, follower: Follower): Promise<void
   }
 }
 
-async function readOnce(session: Session, follower: Follower, onAlive: () => void): Promise<void> {
+async function readOnce(session: Requests, follower: Follower, onAlive: () => void): Promise<void> {
   const silence = new AbortController()
   let timer: ReturnType<typeof setTimeout> | undefined
   const heard = () => {

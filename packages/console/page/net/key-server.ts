@@ -1,5 +1,5 @@
 /** The key server's API, as far as the console uses it: docs/wire.md has the shapes. */
-import type { Session } from './session.ts'
+import type { Requests } from './session.ts'
 
 export interface KeyDetails {
   readonly name: string
@@ -28,7 +28,7 @@ export interface JournalEntry {
   readonly detail?: Readonly<Record<string, string | number>>
 }
 
-export interface Receipt {
+export interface ErasureReceipt {
   readonly format: string
   readonly name: string
   readonly fingerprint: string | null
@@ -72,41 +72,41 @@ export interface ServerInfo {
   readonly certificate_expires: string | null
 }
 
-export function serverInfo(session: Session): Promise<ServerInfo> {
+export function serverInfo(session: Requests): Promise<ServerInfo> {
   return session.json('/console/info')
 }
 
 const keyPath = (call: string, name: string) => `/v1/key/${call}/${encodeURIComponent(name)}`
 
-export function createKey(session: Session, name: string, takesErasedName: boolean): Promise<void> {
+export function createKey(session: Requests, name: string, takesErasedName: boolean): Promise<void> {
   return session.send(`${keyPath('create', name)}${takesErasedName ? '?reuse=true' : ''}`, { method: 'PUT' })
 }
 
 /** @param key - base64 of 32 bytes. */
-export function importKey(session: Session, name: string, key: string, cipher: string): Promise<void> {
+export function importKey(session: Requests, name: string, key: string, cipher: string): Promise<void> {
   return session.send(keyPath('import', name), { method: 'PUT', body: { key, cipher } })
 }
 
 export type PlainChange = 'enable' | 'disable' | 'cancel-deletion'
 
-export function changeKey(session: Session, change: PlainChange, name: string): Promise<void> {
+export function changeKey(session: Requests, change: PlainChange, name: string): Promise<void> {
   return session.send(keyPath(change, name), { method: 'PUT' })
 }
 
-export function scheduleDeletion(session: Session, name: string, after: string): Promise<KeyDetails> {
+export function scheduleDeletion(session: Requests, name: string, after: string): Promise<KeyDetails> {
   return session.json(`${keyPath('delete', name)}?after=${encodeURIComponent(after)}`, { method: 'DELETE' })
 }
 
-export function eraseKey(session: Session, name: string): Promise<Receipt> {
+export function eraseKey(session: Requests, name: string): Promise<ErasureReceipt> {
   return session.json(`${keyPath('delete', name)}?receipt=true`, { method: 'DELETE' })
 }
 
-export function describeKey(session: Session, name: string): Promise<KeyDetails> {
+export function describeKey(session: Requests, name: string): Promise<KeyDetails> {
   return session.json(keyPath('describe', name))
 }
 
 /** All keys, a page at a time. */
-export async function* listKeys(session: Session): AsyncGenerator<readonly KeyDetails[]> {
+export async function* listKeys(session: Requests): AsyncGenerator<readonly KeyDetails[]> {
   let argument: string | undefined = ''
   while (argument !== undefined) {
     const page: { keys: readonly KeyDetails[]; continue_at?: string } = await session.json(
@@ -118,7 +118,7 @@ export async function* listKeys(session: Session): AsyncGenerator<readonly KeyDe
 }
 
 /** From the first entry to the last, as the server sent them: what is downloaded must be complete. */
-export async function keyHistory(session: Session, name: string): Promise<readonly JournalEntry[]> {
+export async function keyHistory(session: Requests, name: string): Promise<readonly JournalEntry[]> {
   const entries: JournalEntry[] = []
   let after: number | undefined = 0
   while (after !== undefined) {
@@ -131,30 +131,30 @@ export async function keyHistory(session: Session, name: string): Promise<readon
   return entries
 }
 
-export async function listPolicies(session: Session): Promise<readonly string[]> {
+export async function listPolicies(session: Requests): Promise<readonly string[]> {
   const { names } = await session.json<{ names: readonly string[] }>('/v1/policy/list/')
   return names
 }
 
-export function readPolicy(session: Session, name: string): Promise<Policy> {
+export function readPolicy(session: Requests, name: string): Promise<Policy> {
   return session.json(`/v1/policy/read/${encodeURIComponent(name)}`)
 }
 
-export async function listIdentities(session: Session): Promise<readonly string[]> {
+export async function listIdentities(session: Requests): Promise<readonly string[]> {
   const { identities } = await session.json<{ identities: readonly string[] }>('/v1/identity/list/')
   return identities
 }
 
-export function describeIdentity(session: Session, identity: string): Promise<IdentityDetails> {
+export function describeIdentity(session: Requests, identity: string): Promise<IdentityDetails> {
   return session.json(`/v1/identity/describe/${encodeURIComponent(identity)}`)
 }
 
-export async function listApis(session: Session): Promise<readonly { method: string; path: string }[]> {
+export async function listApis(session: Requests): Promise<readonly { method: string; path: string }[]> {
   return await session.json('/v1/api')
 }
 
 export function explainPolicy(
-  session: Session,
+  session: Requests,
   question: { readonly identity: string; readonly method: string; readonly path: string },
 ): Promise<Verdict> {
   return session.json('/console/policy/explain', { method: 'POST', body: question })

@@ -9,6 +9,17 @@ export interface RequestOptions {
   readonly signal?: AbortSignal
 }
 
+/** For what is no stream and no object. */
+const ANSWER_MS_MAX = 60_000
+
+function withDeadline(options: RequestOptions): RequestOptions {
+  const deadline = AbortSignal.timeout(ANSWER_MS_MAX)
+  return { ...options, signal: options.signal ? AbortSignal.any([options.signal, deadline]) : deadline }
+}
+
+/** What most of the page needs of a session. */
+export type Requests = Pick<Session, 'fetch' | 'json' | 'send' | 'ended'>
+
 const ENDED = () => new ApiError(401, 'SessionEnded', 'the session has ended')
 
 export class Session {
@@ -62,14 +73,15 @@ export class Session {
     return reply
   }
 
-  async json<T>(path: string, options?: RequestOptions): Promise<T> {
-    const reply = await this.fetch(path, options)
+  /** @throws as {@link fetch}, and TimeoutError. */
+  async json<T>(path: string, options: RequestOptions = {}): Promise<T> {
+    const reply = await this.fetch(path, withDeadline(options))
     return (await reply.json()) as T
   }
 
   /** For changes whose answer may be empty. */
   async send(path: string, options: RequestOptions): Promise<void> {
-    const reply = await this.fetch(path, options)
+    const reply = await this.fetch(path, withDeadline(options))
     await reply.body?.cancel()
   }
 

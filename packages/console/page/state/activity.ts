@@ -1,7 +1,7 @@
 /** What the audit log tells while it happens: the last events, and how many there were each second. */
 import { signal } from '@preact/signals'
 import { follow, type StreamState } from '../net/follow.ts'
-import type { Session } from '../net/session.ts'
+import type { Requests } from '../net/session.ts'
 import { parseTime } from '../text/format.ts'
 import type { KeyTable } from './key-table.ts'
 
@@ -41,13 +41,13 @@ export class Activity {
   readonly version = signal(0)
   /** All since the login. */
   total = 0
-  readonly #session: Session
+  readonly #session: Requests
   readonly #keys: KeyTable
   readonly #events: AuditEvent[] = []
   readonly #seconds = new Map<number, SecondCount>()
   #isNew = false
 
-  constructor(session: Session, keys: KeyTable) {
+  constructor(session: Requests, keys: KeyTable) {
     this.#session = session
     this.#keys = keys
   }

@@ -2,7 +2,7 @@
 import { type Signal, signal } from '@preact/signals'
 import { createContext } from 'preact'
 import { useContext } from 'preact/hooks'
-import type { Receipt, ServerInfo } from '../net/key-server.ts'
+import type { ErasureReceipt, ServerInfo } from '../net/key-server.ts'
 import { serverInfo } from '../net/key-server.ts'
 import type { Session } from '../net/session.ts'
 import { Activity } from './activity.ts'
@@ -15,7 +15,7 @@ export class Console {
   readonly activity: Activity
   readonly info: Signal<ServerInfo | undefined> = signal(undefined)
   /** Of the keys that were erased in this session: the server gives each but once. */
-  readonly receipts = signal<ReadonlyMap<string, Receipt>>(new Map())
+  readonly receipts = signal<ReadonlyMap<string, ErasureReceipt>>(new Map())
 
   constructor(session: Session) {
     this.session = session
@@ -41,7 +41,7 @@ export class Console {
     return this.session.isAdmin && this.info.value?.node != null
   }
 
-  keepReceipt(receipt: Receipt): void {
+  keepReceipt(receipt: ErasureReceipt): void {
     this.receipts.value = new Map(this.receipts.value).set(receipt.name, receipt)
   }
 }

@@ -8,7 +8,7 @@ import { signal } from '@preact/signals'
 import { explainError } from '../net/api-error.ts'
 import { follow, type StreamState } from '../net/follow.ts'
 import { describeKey, type KeyDetails, listKeys } from '../net/key-server.ts'
-import type { Session } from '../net/session.ts'
+import type { Requests } from '../net/session.ts'
 import { parseTime } from '../text/format.ts'
 import { seldom } from './seldom.ts'
 
@@ -49,7 +49,7 @@ export class KeyTable {
   readonly problem = signal<string | undefined>(undefined)
   readonly isListed = signal(false)
   readonly #rows = new Map<string, KeyRow>()
-  readonly #session: Session
+  readonly #session: Requests
   readonly #changed = new Set<string>()
   readonly #signalChange = seldom(DRAW_MS, () => {
     this.version.value++
@@ -57,9 +57,10 @@ export class KeyTable {
   /** Names of the snapshot that is being read; undefined outside of one. */
   #snapshot: Set<string> | undefined
   #isGathering = false
-  #listing: Promise<void> | undefined
+  #isListing = false
+  #isListAsked = false
 
-  constructor(session: Session) {
+  constructor(session: Requests) {
     this.#session = session
   }
 
@@ -73,12 +74,12 @@ export class KeyTable {
 
   /** Until the session ends. */
   async start(): Promise<void> {
-    void this.refresh()
     await follow(this.#session, {
       path: '/v1/key/watch/',
       silenceMsMax: SILENCE_MS_MAX,
       onState: (state) => {
         this.watch.value = state
+        if (state.kind === 'refused') void this.refresh()
       },
       onOpen: () => {
         this.#snapshot = new Set()
@@ -87,14 +88,16 @@ export class KeyTable {
     })
   }
 
-  /** Lists all keys anew, after the list that is under way, if there is one. */
+  /** Lists all keys anew; where a list is under way, after it, because that may have begun too early. */
   async refresh(): Promise<void> {
-    const before = this.#listing
-    if (before !== undefined) return await before
-    this.#listing = this.#list().finally(() => {
-      this.#listing = undefined
-    })
-    await this.#listing
+    this.#isListAsked = true
+    if (this.#isListing) return
+    this.#isListing = true
+    while (this.#isListAsked) {
+      this.#isListAsked = false
+      await this.#list()
+    }
+    this.#isListing = false
   }
 
   /** To be called after a change of one's own: where nothing is watched, nobody else tells of it. */
@@ -141,6 +144,7 @@ export class KeyTable {
     if (event === 'snapshot-end' && this.#snapshot !== undefined) {
       this.#keepOnly(this.#snapshot)
       this.#snapshot = undefined
+      void this.refresh()
     }
     if (name === undefined) return
     this.#snapshot?.add(name)

@@ -14,9 +14,8 @@ export function formatCount(count: number): string {
   return count.toLocaleString('en')
 }
 
-/** @param noun - in the singular; its plural takes an s. */
-export function counted(count: number, noun: string): string {
-  return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${formatCount(count)} ${count === 1 ? one : many}`
 }
 
 const STEPS: readonly (readonly [seconds: number, unit: string])[] = [

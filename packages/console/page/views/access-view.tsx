@@ -11,6 +11,7 @@ import { useLoaded } from '../parts/loaded.ts'
 import { Name } from '../parts/name.tsx'
 import { Problem } from '../parts/problem.tsx'
 import { useConsole } from '../state/console.ts'
+import { formatCount } from '../text/format.ts'
 import { MayForm } from './may-form.tsx'
 
 export function AccessView() {
@@ -88,47 +89,53 @@ function Rules({ title, tone, patterns }: RulesProps) {
   )
 }
 
-/** Of so many it is asked who they are. */
-const DESCRIBED_MAX = 200
+/** Who each of them is takes a request. */
+const IDENTITIES_SHOWN = 100
 
-function IdentityTable({ identities }: { readonly identities: readonly string[] }) {
+function IdentityTable({ identities: all }: { readonly identities: readonly string[] }) {
   const { session } = useConsole()
+  const identities = all.slice(0, IDENTITIES_SHOWN)
   const { value: details } = useLoaded(async () => {
     const found = new Map<string, IdentityDetails>()
-    for (const identity of identities.slice(0, DESCRIBED_MAX)) {
+    for (const identity of identities) {
       found.set(identity, await describeIdentity(session, identity))
     }
     return found
-  }, [identities])
+  }, [all])
   if (identities.length === 0) return null
   return (
-    <table class="table-plain">
-      <thead>
-        <tr>
-          <th scope="col">Identity</th>
-          <th scope="col">Policy</th>
-        </tr>
-      </thead>
-      <tbody>
-        {identities.map((identity) => {
-          const known = details?.get(identity)
-          return (
-            <tr key={identity}>
-              <td>
-                <Name text={identity} />
-                {identity === session.identity && <span class="quiet"> (you)</span>}
-              </td>
-              <td>
-                {known?.admin === true ? (
-                  <b>admin: may do everything</b>
-                ) : (
-                  <Name text={known?.policy ?? '–'} />
-                )}
-              </td>
-            </tr>
-          )
-        })}
-      </tbody>
-    </table>
+    <>
+      <table class="table-plain">
+        <thead>
+          <tr>
+            <th scope="col">Identity</th>
+            <th scope="col">Policy</th>
+          </tr>
+        </thead>
+        <tbody>
+          {identities.map((identity) => {
+            const known = details?.get(identity)
+            return (
+              <tr key={identity}>
+                <td>
+                  <Name text={identity} />
+                  {identity === session.identity && <span class="quiet"> (you)</span>}
+                </td>
+                <td>
+                  {known?.admin === true ? (
+                    <b>admin: may do everything</b>
+                  ) : (
+                    <Name text={known?.policy ?? '–'} />
+                  )}
+                </td>
+              </tr>
+            )
+          })}
+        </tbody>
+      </table>
+      {all.length > identities.length && (
+        <p class="quiet">and {formatCount(all.length - identities.length)} more: ask for one of them above</p>
+      )}
+    </>
   )
 }

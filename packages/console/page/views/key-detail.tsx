@@ -1,6 +1,12 @@
 /** One key: what is known of it, what can be done to it, and what was. */
-import { useState } from 'preact/hooks'
-import { changeKey, type JournalEntry, keyHistory, type PlainChange } from '../net/key-server.ts'
+import { useEffect, useRef, useState } from 'preact/hooks'
+import {
+  changeKey,
+  type ErasureReceipt,
+  type JournalEntry,
+  keyHistory,
+  type PlainChange,
+} from '../net/key-server.ts'
 import { useAction } from '../parts/action.ts'
 import { Fact } from '../parts/fact.tsx'
 import { Icon } from '../parts/icons.tsx'
@@ -15,7 +21,7 @@ import { useConsole } from '../state/console.ts'
 import type { KeyRow } from '../state/key-table.ts'
 import { tellDone } from '../state/notices.ts'
 import { routeTo } from '../state/route.ts'
-import { parseTime } from '../text/format.ts'
+import { counted, parseTime } from '../text/format.ts'
 import { EraseKeyDialog } from './erase-key-dialog.tsx'
 import { KeyImpact } from './key-impact.tsx'
 
@@ -164,9 +170,20 @@ function ReceiptCard({ name }: { readonly name: string }) {
   const { receipts } = useConsole()
   const receipt = receipts.value.get(name)
   if (receipt === undefined) return null
+  return <Receipt receipt={receipt} />
+}
+
+function Receipt({ receipt }: { readonly receipt: ErasureReceipt }) {
+  const title = useRef<HTMLHeadingElement>(null)
+  useEffect(() => {
+    // The button that had the focus has gone with the key.
+    if (document.activeElement === document.body) title.current?.focus()
+  }, [])
   return (
     <div class="card receipt">
-      <h3>Receipt of the erasure</h3>
+      <h3 ref={title} tabIndex={-1}>
+        Receipt of the erasure
+      </h3>
       <p>
         Erased at <Moment time={parseTime(receipt.erased_at)} />. The server gives this signed receipt once:
         keep it.
@@ -176,7 +193,7 @@ function ReceiptCard({ name }: { readonly name: string }) {
           <li key={each}>Not covered: {each}.</li>
         ))}
       </ul>
-      <button type="button" onClick={() => saveJson(`receipt-${name}.json`, receipt)}>
+      <button type="button" onClick={() => saveJson(`receipt-${receipt.name}.json`, receipt)}>
         <Icon name="import" />
         Download receipt
       </button>
@@ -184,10 +201,14 @@ function ReceiptCard({ name }: { readonly name: string }) {
   )
 }
 
+const ENTRIES_SHOWN = 100
+
 /** @param of - moves when there is more of it. */
 function History({ name, of }: { readonly name: string; readonly of: string }) {
   const { session } = useConsole()
   const { value: entries, problem } = useLoaded(() => keyHistory(session, name), [name, of])
+  const latest = (entries ?? []).slice(-ENTRIES_SHOWN).reverse()
+  const earlier = (entries?.length ?? 0) - latest.length
   return (
     <section class="history" aria-labelledby="history-title">
       <header class="pane-head">
@@ -201,10 +222,13 @@ function History({ name, of }: { readonly name: string; readonly of: string }) {
       </header>
       {problem !== undefined && <p class="quiet">{problem}</p>}
       <ol class="timeline">
-        {entries?.toReversed().map((entry) => (
+        {latest.map((entry) => (
           <Entry key={entry.number} entry={entry} />
         ))}
       </ol>
+      {earlier > 0 && (
+        <p class="quiet">{counted(earlier, 'earlier entry', 'earlier entries')} in the download.</p>
+      )}
     </section>
   )
 }

@@ -11,7 +11,7 @@ import { VirtualTable } from '../parts/virtual-table.tsx'
 import { useConsole } from '../state/console.ts'
 import type { KeyRow } from '../state/key-table.ts'
 import { route, routeTo } from '../state/route.ts'
-import { counted } from '../text/format.ts'
+import { counted, formatCount } from '../text/format.ts'
 import { CreateKeyDialog } from './create-key-dialog.tsx'
 import { ImportKeyDialog } from './import-key-dialog.tsx'
 import { KeyDetail } from './key-detail.tsx'
@@ -75,6 +75,8 @@ function KeyTableView({ current }: { readonly current: string | undefined }) {
     }
     return found.sort(compareBy(sort))
   }, [version, filter, state, sort])
+  // Those of this session, which the server does not list any more.
+  const erased = rows.filter((row) => row.state === 'erased').length
 
   return (
     <>
@@ -99,7 +101,8 @@ function KeyTableView({ current }: { readonly current: string | undefined }) {
           ))}
         </select>
         <span class="quiet" role="status">
-          {counted(rows.length, 'key')}
+          {counted(rows.length - erased, 'key')}
+          {erased > 0 && `, ${formatCount(erased)} erased`}
         </span>
         {keys.watch.value.kind === 'refused' && (
           <button type="button" onClick={() => void keys.refresh()}>
