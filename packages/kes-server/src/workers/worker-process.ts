@@ -11,6 +11,7 @@ const PROGRAM = new URL('./main.js', import.meta.url)
 /**
  * How much of new objects V8 gathers before it looks which of them live on. What a request makes is dead by then, so
  * that looking more often costs nothing, and Node's own 16 MB (three times, at the worst) stay in memory for good.
+ * From the first one on: V8 would begin with less, and look often while modules are loaded, which live on.
  */
 const YOUNG_OBJECTS_MB = 4
 /** A worker that has not acknowledged a change by then is killed. */
@@ -49,7 +50,11 @@ export class WorkerProcess {
     const ownArgs = process.execArgv.filter((arg) => !arg.startsWith('--inspect'))
     this.#child = fork(PROGRAM, [], {
       serialization: 'advanced',
-      execArgv: [`--max-semi-space-size=${YOUNG_OBJECTS_MB}`, ...ownArgs],
+      execArgv: [
+        `--min-semi-space-size=${YOUNG_OBJECTS_MB}`,
+        `--max-semi-space-size=${YOUNG_OBJECTS_MB}`,
+        ...ownArgs,
+      ],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
     this.pid = this.#child.pid ?? 0
