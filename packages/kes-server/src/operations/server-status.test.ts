@@ -1,6 +1,13 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { StoreUnavailableError, StoreUnreachableError } from '../errors.ts'
+import { SqliteStore } from '../store/sqlite-store.ts'
 import { assertReady } from './server-status.ts'
+
+/** Longer than a probe waits for the disk. */
+const BUSY_MS = 500
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate'] })
@@ -23,6 +30,20 @@ test('what is answered in time counts, also if this process was held up meanwhil
   answer.resolve()
   await expect(ready).resolves.toBeUndefined()
   expect(vi.getTimerCount()).toBe(1)
+})
+
+test('a store on a disk is not taken for one that hangs while this process has other things to do', async () => {
+  vi.useRealTimers()
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-status-'))
+  const store = SqliteStore.open(join(folder, 'kes.db'))
+  try {
+    const ready = assertReady(store)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_MS)
+    await expect(ready).resolves.toBeUndefined()
+  } finally {
+    store.close()
+    rmSync(folder, { recursive: true })
+  }
 })
 
 test.each([

@@ -159,8 +159,7 @@ export class FsStore extends SqliteStore {
   }
 
   override async status(): Promise<void> {
-    await super.status()
-    await this.folder.assertReachable()
+    await Promise.all([super.status(), this.folder.assertReachable()])
   }
 }
 

@@ -39,18 +39,22 @@ export class StoreProbe {
     return this.#asking
   }
 
+  /** Both at once: each answer takes a turn of the event loop to be heard, which may be long while there is much to do. */
   async #ask(): Promise<void> {
     const path = this.#path
-    const found = await stat(path).catch((cause) => {
-      throw new StoreUnreachableError({ detail: `'${path}' is gone`, cause })
-    })
-    if (found.ino !== this.#opened.ino || found.dev !== this.#opened.dev)
+    const [found, header] = await Promise.allSettled([
+      stat(path),
+      readFrom(this.#descriptor, Buffer.alloc(HEADER_BYTES), 0, HEADER_BYTES, 0),
+    ])
+    if (found.status === 'rejected')
+      throw new StoreUnreachableError({ detail: `'${path}' is gone`, cause: found.reason })
+    if (found.value.ino !== this.#opened.ino || found.value.dev !== this.#opened.dev)
       throw new StoreUnreachableError({ detail: `'${path}' is another file than the one that was opened` })
-    try {
-      await readFrom(this.#descriptor, Buffer.alloc(HEADER_BYTES), 0, HEADER_BYTES, 0)
-    } catch (cause) {
-      throw new StoreUnavailableError({ detail: `the store '${path}' can not be read`, cause })
-    }
+    if (header.status === 'rejected')
+      throw new StoreUnavailableError({
+        detail: `the store '${path}' can not be read`,
+        cause: header.reason,
+      })
   }
 
   /** Only when SQLite has closed the file. A read that is under way then is of no use to anybody. */
