@@ -15,6 +15,8 @@ const VERSION_ARGUMENTS = {
   rclone: ['version'],
   s3cmd: ['--version'],
   aws: ['--version'],
+  chrt: ['--version'],
+  taskset: ['--version'],
 } as const
 
 export type Peer = keyof typeof VERSION_ARGUMENTS

@@ -1,6 +1,9 @@
 /** Worker processes that die, hang or are left behind: what was answered holds, and the server goes on. */
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { readdirSync, readFileSync, readlinkSync, renameSync } from 'node:fs'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { peerTest } from '../peers/peer.ts'
 import { type Connection, openConnection } from '../sandbox/connection.ts'
 import { Installation } from '../server-process/installation.ts'
 import { type ServerProcess, sleep } from '../server-process/server-process.ts'
@@ -127,6 +130,39 @@ test('a disable does not wait for a worker that hangs: it is killed, and then th
   await expect.poll(() => server.workers().length, { timeout: 20_000 }).toBe(WORKERS)
   expect((await server.request('PUT', '/v1/key/generate/my-key')).status).toBe(403)
 })
+
+peerTest(
+  ['chrt', 'taskset'],
+  'a worker that gets no processor is waited for, and keeps its clients',
+  async () => {
+    await using server = await start()
+    const connections = await Promise.all(Array.from({ length: WORKERS }, () => connect(server)))
+    for (const connection of connections) expect(await use(connection)).toBe(200)
+    const before = server.workers()
+    const [starved = 0] = before
+    // On one processor, where it runs only if nobody else does; and somebody does, for a while.
+    const spin = 'const end = Date.now() + 2500; while (Date.now() < end);'
+    const command = (...args: readonly string[]) =>
+      spawnSync(args[0] ?? '', args.slice(1), { encoding: 'utf8' })
+    expect(command('taskset', '--all-tasks', '--cpu-list', '--pid', '0', `${starved}`)).toMatchObject({
+      status: 0,
+    })
+    expect(command('chrt', '--all-tasks', '--idle', '--pid', '0', `${starved}`)).toMatchObject({ status: 0 })
+    const spinners = Array.from({ length: 3 }, () =>
+      spawn('taskset', ['--cpu-list', '0', process.execPath, '-e', spin], { stdio: 'ignore' }),
+    )
+    const ended = Promise.all(spinners.map((spinner) => once(spinner, 'exit')))
+    await sleep(500)
+    const { status } = await server.request('PUT', '/v1/key/disable/my-key')
+    expect(status).toBe(200)
+    await ended
+    expect(server.workers()).toEqual(before)
+    for (const connection of connections) {
+      expect(await use(connection)).toBe(403)
+      connection.close()
+    }
+  },
+)
 
 test('workers end with their supervisor, and the next server takes the store', async () => {
   await using server = await start()

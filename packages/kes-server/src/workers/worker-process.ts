@@ -5,6 +5,7 @@ import type { KeyId } from '../keyring/last-uses.ts'
 import type { Usage } from '../metrics/metrics.ts'
 import type { SupervisorCalls, WorkerCalls, WorkerStart } from './calls.ts'
 import { Peer, PeerGoneError, type Remote } from './peer.ts'
+import { ProcessorShare } from './processor-share.ts'
 
 const PROGRAM = new URL('./main.js', import.meta.url)
 
@@ -16,7 +17,10 @@ const PROGRAM = new URL('./main.js', import.meta.url)
 const YOUNG_OBJECTS_MB = 4
 /** A worker that has not acknowledged a change by then is killed. */
 const ACKNOWLEDGE_MS = 1000
-/** The same for one that may wait for the disk of the audit file, to send the replies that it holds. */
+/**
+ * The same for one that may wait for the disk of the audit file, to send the replies that it holds, or that waits for a
+ * processor: to kill it would cut its clients, and its successor would wait as well.
+ */
 const ACKNOWLEDGE_HELD_UP_MS = 10_000
 /** Of what a worker prints, which it does only when it dies, the last bytes are kept. */
 const PRINTED_CHARACTERS_MAX = 16_384
@@ -143,11 +147,13 @@ export class WorkerProcess {
   async acknowledge(isHeldUp: () => boolean): Promise<void> {
     if (!this.#isServing) return
     const timer = Promise.withResolvers<boolean>()
+    const processor = ProcessorShare.of(this.pid)
     // Should this process itself have been held up, the answer may be there, and is read before the immediate runs.
     const latestMs = performance.now() + ACKNOWLEDGE_HELD_UP_MS
     const giveUp = () =>
       setImmediate(() => {
-        if (isHeldUp() && performance.now() < latestMs) timeout = setTimeout(giveUp, ACKNOWLEDGE_MS)
+        const mayWait = processor.isStarved() || isHeldUp()
+        if (mayWait && performance.now() < latestMs) timeout = setTimeout(giveUp, ACKNOWLEDGE_MS)
         else timer.resolve(false)
       })
     let timeout = setTimeout(giveUp, ACKNOWLEDGE_MS)
