@@ -88,7 +88,7 @@ describe('too much', () => {
       for (const connection of connections) connection.close()
     })
     const metrics = async () => (await server.request('GET', '/v1/metrics')).rawBody.toString()
-    await expect.poll(metrics).toContain('\nkes_http_request_active 0\n')
+    await expect.poll(metrics, { timeout: 30_000 }).toContain('\nkes_http_request_active 0\n')
   })
 })
 

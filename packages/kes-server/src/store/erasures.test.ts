@@ -38,7 +38,12 @@ let ring: KeyRing
 const secret = () => ({ kind: 'key file', bytes: Buffer.alloc(32, 7) }) as const
 const name = (text: string) => parseKeyName(text)
 
-function open(eraseTimeoutMs = 300): void {
+/** No erase that can end takes so long, however busy the machine. */
+const PATIENT_MS = 20_000
+/** For one that can't. */
+const IMPATIENT_MS = 300
+
+function open(eraseTimeoutMs = PATIENT_MS): void {
   store = SqliteStore.open(path, { eraseTimeoutMs })
   const seal = Seal.isSetUp(store) ? Seal.open(store, secret()) : Seal.create(store, secret())
   ring = new KeyRing(store, seal, openJournal(store, seal), { erasedNames: 'reserved' })
@@ -111,6 +116,11 @@ function whileClosed(edit: () => void): void {
 function countRebuilds(): () => number {
   const spy = vi.spyOn(Database.prototype, 'exec')
   return () => spy.mock.calls.filter(([sql]) => sql === 'VACUUM').length
+}
+
+function reopen(eraseTimeoutMs: number): void {
+  store.close()
+  open(eraseTimeoutMs)
 }
 
 /** Another process that reads the store on the snapshot of now, until it is killed. */
@@ -245,13 +255,13 @@ describe('after an erase', () => {
 
 describe('while another program reads the store', () => {
   test('an erase is refused as pending, the key is gone, and it ends once the program does', async () => {
+    reopen(IMPATIENT_MS)
     const { sealed } = importKey('a')
     const reader = await startReader()
     try {
       const started = performance.now()
       await expect(ring.erase(name('a'), BY)).rejects.toThrow(ErasePendingError)
-      expect(performance.now() - started).toBeGreaterThan(290)
-      expect(performance.now() - started).toBeLessThan(1000)
+      expect(performance.now() - started).toBeGreaterThan(IMPATIENT_MS - 10)
       expect(() => ring.use(name('a'))).toThrow(KeyNotFoundError)
       expect(() => ring.describe(name('a'))).toThrow(KeyNotFoundError)
       await expect(ring.erase(name('a'), BY)).rejects.toThrow(ErasePendingError)
@@ -268,8 +278,6 @@ describe('while another program reads the store', () => {
   })
 
   test('an erase waits for a program that ends in time', async () => {
-    store.close()
-    open(5000)
     const { sealed } = importKey('a')
     const reader = await startReader()
     const erased = ring.erase(name('a'), BY)
@@ -279,6 +287,7 @@ describe('while another program reads the store', () => {
   })
 
   test('a restart goes on with what is pending, and finds what the process before could still have found', async () => {
+    reopen(IMPATIENT_MS)
     const { sealed } = importKey('a')
     const { material } = importKey('b')
     const reader = await startReader()
@@ -325,7 +334,7 @@ describe('a disk that fails', () => {
       status: 503,
       cause: { code: 'SQLITE_FULL' },
     })
-    expect(performance.now() - started).toBeLessThan(250) // What waiting does not help is not waited for.
+    expect(performance.now() - started).toBeLessThan(PATIENT_MS) // What waiting does not help is not waited for.
     expect(exec).toHaveBeenCalledWith('VACUUM')
     expect(ring.use(name('b'))).toBeDefined()
     expect(everyByte().includes(sealed)).toBe(true)
@@ -359,6 +368,7 @@ describe('a disk that fails', () => {
   })
 
   test('files that were replaced under the server are not taken for clean', async () => {
+    reopen(IMPATIENT_MS)
     importKey('a')
     renameSync(`${path}-wal`, `${path}-wal.old`)
     writeFileSync(`${path}-wal`, '')
@@ -409,6 +419,7 @@ describe('several at once', () => {
   })
 
   test('a key made anew under a name that is still being erased is another key', async () => {
+    reopen(IMPATIENT_MS)
     const first = importKey('a')
     const reader = await startReader()
     await expect(ring.erase(name('a'), BY)).rejects.toThrow(ErasePendingError)
@@ -418,6 +429,7 @@ describe('several at once', () => {
     expect(await store.purge()).toBe(true)
     expect(remainders(first.sealed, everyByte())).toEqual([])
     expect(sealedOf(name('a'))).toEqual(second)
+    reopen(PATIENT_MS)
     await ring.erase(name('a'), BY)
     expect(() => ring.erase(name('a'), BY)).toThrow(KeyNotFoundError)
   })

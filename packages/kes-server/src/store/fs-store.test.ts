@@ -58,7 +58,7 @@ afterEach(() => {
 })
 
 function open(): void {
-  store = FsStore.openFolder(KeyFolder.resolve(folder), database, { eraseTimeoutMs: 300 })
+  store = FsStore.openFolder(KeyFolder.resolve(folder), database, { eraseTimeoutMs: 20_000 })
 }
 
 function reopen(): void {
