@@ -19,6 +19,12 @@ test.each([
   240_000,
 )
 
+test('what a worker had to send before it acknowledged a change has left it then, though it stands still', async () => {
+  const program = join(import.meta.dirname, 'server-with-paused-workers.ts')
+  const result = await race({ n: RACED / 5, program })
+  expect(result.violations.slice(0, 5)).toEqual([])
+}, 240_000)
+
 test('a server that answers without waiting for its workers is found out', async () => {
   const program = join(import.meta.dirname, 'server-without-barrier.ts')
   const result = await race({ n: 20 * RACED, program, isEndedByViolation: true })

@@ -40,15 +40,28 @@ test('the events of one turn are written together, and no reply goes out before'
 })
 
 test('replies go out in the order of their events, over several batches', async () => {
-  const { sink, outcomes, hold } = holder()
+  const { sink, held, outcomes, hold } = holder()
   for (const name of ['use 1', 'use 2', 'disable', 'use 3']) {
     hold(name, name === 'disable')
     await nextTurn()
   }
   expect(sink.calls).toHaveLength(4)
   for (const { resolve } of sink.calls) resolve()
-  await nextTurn()
+  await held.released()
   expect(outcomes).toEqual(['use 1', 'use 2', 'disable', 'use 3'])
+})
+
+test('a disable goes out a turn after the uses before it, and those behind it after that', async () => {
+  const { sink, held, outcomes, hold } = holder()
+  for (const name of ['use 1', 'disable', 'use 2']) hold(name, name === 'disable')
+  await nextTurn()
+  hold('use 3')
+  const released = held.released()
+  for (const { resolve } of sink.calls) resolve()
+  await new Promise((resolve) => process.nextTick(resolve))
+  expect(outcomes).toEqual(['use 1'])
+  await released
+  expect(outcomes).toEqual(['use 1', 'disable', 'use 2', 'use 3'])
 })
 
 test('what could not be written is refused, but for what takes keys out of use; a note says how many', async () => {

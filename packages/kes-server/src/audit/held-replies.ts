@@ -2,8 +2,10 @@
  * Replies that wait for their event to be on the disk.
  *
  * They go out in the order in which they came: batches are settled in their order, and each releases its replies in
- * theirs. What came before the reply of a disable therefore goes out before it.
+ * theirs. What came before the reply of a disable therefore goes out before it, and a turn earlier: Node's HTTP/2 writes
+ * at the end of a turn what it was handed in it.
  */
+import { setImmediate as laterTurn } from 'node:timers/promises'
 import type { AuditSink } from './audit-writer.ts'
 import { noteFields } from './lines.ts'
 
@@ -57,10 +59,10 @@ export class HeldReplies {
     const replies = this.#gathered
     if (replies.length === 0 && !this.#owesNote()) return
     this.#gathered = []
-    this.#lastFlush = this.#write(replies)
+    this.#lastFlush = this.#write(replies, this.#lastFlush)
   }
 
-  async #write(replies: readonly HeldReply[]): Promise<void> {
+  async #write(replies: readonly HeldReply[], before: Promise<void>): Promise<void> {
     const unrecorded = this.#owesNote() ? this.#unrecorded : 0
     const lines = replies.map(({ fields }) => fields)
     if (unrecorded > 0) {
@@ -72,10 +74,15 @@ export class HeldReplies {
     } catch {
       // The writer tells the operator why.
       this.#unrecorded += unrecorded
+      await before
       for (const reply of replies) this.#refuse(reply)
       return
     }
-    for (const { release } of replies) release()
+    await before
+    for (const { isUrgent, release } of replies) {
+      if (isUrgent) await laterTurn()
+      release()
+    }
   }
 
   #refuse({ isUrgent, release, refuse }: HeldReply): void {

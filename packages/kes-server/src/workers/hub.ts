@@ -4,6 +4,7 @@
  * One process writes to the store: the only one, or the supervisor of several workers. Stages ask the hub and need not
  * know which of both they are in. Whatever crosses it may have to cross to another process, so it is plain data.
  */
+import { setImmediate as laterTurn } from 'node:timers/promises'
 import type { Api, Call, Reply, Services } from '../http/routes.ts'
 import type { Metrics, Usage } from '../metrics/metrics.ts'
 
@@ -31,7 +32,10 @@ export interface Hub {
   barrier(): Promise<void>
 }
 
-/** One process that does everything: a change that has been committed holds at once. */
+/**
+ * One process that does everything: a change that has been committed holds at once. One that restricts is answered in a
+ * later turn, because Node's HTTP/2 writes the replies of uses before it only at the end of theirs.
+ */
 export class SingleProcess implements Hub {
   readonly #metrics: Metrics
   readonly #listeners: (() => void)[] = []
@@ -41,10 +45,22 @@ export class SingleProcess implements Hub {
   }
 
   change(services: Services, api: Api, call: Call): Reply | Promise<Reply> {
+    return api.change === 'restricts' ? this.#restrict(services, api, call) : this.#run(services, api, call)
+  }
+
+  #run(services: Services, api: Api, call: Call): Reply | Promise<Reply> {
     try {
       return api.run(services, call)
     } finally {
       this.#announce() // Also after an error: a commit that failed may have happened all the same.
+    }
+  }
+
+  async #restrict(services: Services, api: Api, call: Call): Promise<Reply> {
+    try {
+      return await this.#run(services, api, call)
+    } finally {
+      await laterTurn()
     }
   }
 

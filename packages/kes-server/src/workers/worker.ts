@@ -279,6 +279,7 @@ export class Worker {
     this.#hub.announce()
     await laterTurn()
     await this.#hub.runTasks()
+    await laterTurn() // So has what the tasks have let go.
   }
 
   #takeUses(): KeyUse[] {
