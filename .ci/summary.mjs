@@ -13,6 +13,7 @@ function partOf(file) {
   if (/\/packages\/kms-client\/|\/test\/kms-client\/|\/test\/testing\/|\/examples\//.test(file))
     return 'client'
   if (/\/packages\/storage-node\/|\/test\/storage-node\//.test(file)) return 'node'
+  if (/\/packages\/(?:play|console)\/|\/test\/(?:play|console)\//.test(file)) return 'play'
   if (/\/test\/(?:audit|faults|locking|workers)\//.test(file)) return 'lock'
   return 'server'
 }

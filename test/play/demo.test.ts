@@ -103,6 +103,39 @@ test('a demo that can not begin ends with exit code 1', async () => {
   expect(stderr).toMatch(/^Error: .*no such file or directory/)
 })
 
+test('a step that does not go as it should ends the demo with exit code 1, and is told with what was found', async () => {
+  // Loaded into the demo: what it starts to verify the receipt proves everything.
+  const fault = join(folder, 'fault.mjs')
+  await writeFile(
+    fault,
+    `import childProcess from 'node:child_process'
+    import { syncBuiltinESMExports } from 'node:module'
+    const { execFile } = childProcess
+    childProcess.execFile = (file, args, ...rest) => {
+      const proof = ['-e', "console.log('The key \\"invoices\\" was erased')"]
+      return execFile(file, args.includes('receipt') ? proof : args, ...rest)
+    }
+    syncBuiltinESMExports()`,
+  )
+  const [asText, asJson] = await Promise.all(
+    [[], ['--json']].map((args) => spawnDemo(process.execPath, ['--import', fault, DEMO, ...args]).ended),
+  )
+  expect(asText?.code).toBe(1)
+  expect(asText?.stdout).toContain('FAILED')
+  expect(asText?.stdout).toContain('✗ the forged receipt is refused\n       found: 0\n')
+  expect(asText?.stdout).toContain('did not go as it should')
+  expect(asJson?.code).toBe(1)
+  const { ok, steps } = JSON.parse(asJson?.stdout ?? '')
+  expect(ok).toBe(false)
+  expect(steps.filter((step: StepResult) => !step.ok)).toMatchObject([
+    {
+      id: 'receipt',
+      claims: expect.arrayContaining([{ claim: 'the forged receipt is refused', holds: false, found: '0' }]),
+    },
+  ])
+  expect(await readdir(folder)).toEqual(['fault.mjs'])
+})
+
 /** Plays the story with a storage node that lies, or another program for `kes`. */
 async function playWith({ lie = honest, kes = KES }: { lie?: Lie; kes?: string }): Promise<StepResult[]> {
   const certificates = join(folder, 'certs')
