@@ -17,6 +17,7 @@ import { recordedKeys, storedKeys } from './server-under-test.ts'
 const EXISTS = error(400, 'key already exists', 'KeyExists')
 const RESERVED = error(400, 'key already exists', 'KeyNameReserved')
 const LOCKED = error(403, NOT_ALLOWED_MESSAGE, 'KeyDisabled')
+const FAILED_TO_READ = error(502, 'failed to read key', 'RecordDamaged')
 const NO_HMAC = error(409, 'key does not support HMAC', 'NoHmac')
 const KEY = base64(Buffer.alloc(32, 7))
 
@@ -140,7 +141,13 @@ const DESCRIBE: Case[] = [
   ...storedKeys
     .filter(({ valid }) => !valid)
     .map((key) =>
-      one('Describe', `stored as: ${key.why}`, describe(key.id), NO_KEY, { differs: 'file-without-key' }),
+      one(
+        'Describe',
+        `stored as: ${key.why}`,
+        describe(key.id),
+        FAILED_TO_READ,
+        'kes_behaviour' in key ? { differs: 'damaged-record' } : {},
+      ),
     ),
   one('Create', 'a name whose file holds no key', create('stored-042'), EXISTS),
   one('Describe', 'a key that is not there', describe('none'), NO_KEY),

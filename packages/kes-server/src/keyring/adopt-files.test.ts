@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { readVectors } from '../../../../test/read-vectors.ts'
-import { KeyDisabledError, KeyNotFoundError, RecordDamagedError } from '../errors.ts'
+import { KeyDisabledError, KeyExistsError, KeyNotFoundError, RecordDamagedError } from '../errors.ts'
 import type { Journal } from '../journal/journal.ts'
 import { JournalVerifier } from '../journal/verify.ts'
 import { isName, type KeyName, parseKeyName } from '../names.ts'
@@ -139,7 +139,7 @@ describe('the folder of a Go KES', () => {
     expect([...findings.unreadable].sort()).toEqual(ids(false).sort())
     for (const { id, valid, has_hmac_key } of rows) {
       if (valid) expect(ring.use(parseKeyName(id)).hmac !== undefined).toBe(has_hmac_key)
-      else expect(() => ring.use(parseKeyName(id))).toThrow(KeyNotFoundError)
+      else expect(() => ring.use(parseKeyName(id))).toThrow(RecordDamagedError)
     }
   })
 
@@ -261,6 +261,10 @@ describe('while this server was down,', () => {
     })
     expect(found()).toEqual({ adopted: ['b'], unreadable: ['a'], foreign: 2 })
     expect(ring.names('', undefined, 10)).toEqual(['b'])
+    for (const ask of [() => ring.use(a), () => ring.describe(a)]) expect(ask).toThrow(RecordDamagedError)
+    expect(() => ring.create(a, BY)).toThrow(KeyExistsError)
+    rmSync(join(folder, a))
+    expect(() => ring.use(a)).toThrow(KeyNotFoundError)
     expect(isName('not-a-name-')).toBe(false)
   })
 

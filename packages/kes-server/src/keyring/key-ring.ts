@@ -22,6 +22,7 @@ import {
 import type { Actor, EntryFacts, Journal, RecordedEntry } from '../journal/journal.ts'
 import type { KeyName } from '../names.ts'
 import type { KeyMaterial, Seal } from '../seal/seal.ts'
+import { decodeStoredKey, StoredKeyError } from '../seal/stored-key.ts'
 import type { KnownBackups } from '../store/journal-store.ts'
 import type { Algorithm, KeyRow, KeyState, KeyStore, ScheduledDeletion } from '../store/key-store.ts'
 import { CipherKey } from './ciphertext.ts'
@@ -646,13 +647,23 @@ export class KeyRing {
   #readTrusted(name: KeyName): KeyRow {
     return this.#store.consistently(() => {
       const row = this.#store.read(name)
-      if (row === undefined) throw new KeyNotFoundError()
+      if (row === undefined)
+        throw this.#isDebris(name) ? damaged(name, 'holds no key') : new KeyNotFoundError()
       if (!this.#seal.isAuthentic(row)) throw damaged(name, 'was changed by hand')
       if (!this.#journal.agreesWith(row)) {
         throw damaged(name, 'is not as its last entry in the journal left it')
       }
       return row
     })
+  }
+
+  /**
+   * Whether a file stands under the name that holds no key. To say that there is none would have a client make it anew,
+   * which the file prevents. A file that does hold one is just being made, or is taken over at the next start.
+   */
+  #isDebris(name: KeyName): boolean {
+    const value = this.#store.readStray(name)
+    return value !== undefined && !holdsKey(value) && this.#journal.provenLastOf(name)?.state !== 'erased'
   }
 
   #isTrusted(row: KeyRow): boolean {
@@ -669,6 +680,18 @@ export class KeyRing {
 
   #withMac(row: Omit<KeyRow, 'mac'>): KeyRow {
     return { ...row, mac: this.#seal.macOfRow(row) }
+  }
+}
+
+function holdsKey(value: Buffer): boolean {
+  try {
+    wipe(decodeStoredKey(value))
+    return true
+  } catch (error) {
+    if (error instanceof StoredKeyError) return false
+    throw error
+  } finally {
+    value.fill(0)
   }
 }
 

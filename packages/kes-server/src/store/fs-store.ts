@@ -56,7 +56,7 @@ export class FsStore extends SqliteStore {
     )
   }
 
-  /** A file that has no row is no key: it appeared since the start, or the start has refused it. */
+  /** A file that has no row is no key: it appeared since the start, or the start has refused it ({@link readStray}). */
   override read(name: KeyName): KeyRow | undefined {
     const row = super.read(name)
     if (row === undefined) return undefined
@@ -66,6 +66,16 @@ export class FsStore extends SqliteStore {
     const sealed = Buffer.concat([markOf(row.sealed), value])
     value.fill(0)
     return { ...row, sealed }
+  }
+
+  override readStray(name: KeyName): Buffer | undefined {
+    if (super.has(name) || this.isErasing(name)) return undefined
+    try {
+      return this.folder.read(name)?.value
+    } catch (error) {
+      if (error instanceof RecordDamagedError) return Buffer.alloc(0)
+      throw error
+    }
   }
 
   /** A key without its file can still be disabled and erased; the seal says no to the rest. */

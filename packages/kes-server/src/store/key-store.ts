@@ -120,6 +120,11 @@ export interface KeyStore extends JournalStore, BackupLog {
   /** Whether a key of this name was erased and no call of {@link KeyStore.finishErasure} has ended well since. */
   isErasing(name: KeyName): boolean
   /**
+   * What stands under a name that is no key's, in a store whose keys are files; undefined if nothing does, empty if it
+   * is no file of a fit size. The file of a key that is being erased counts as nothing.
+   */
+  readStray(name: KeyName): Buffer | undefined
+  /**
    * Ends once no file of the store holds what was erased under this name.
    *
    * @throws {@link ErasePendingError} (503) after 5 s, or if the disk fails. The store remembers what is left, over a

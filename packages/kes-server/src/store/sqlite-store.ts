@@ -284,6 +284,11 @@ export class SqliteStore implements KeyStore, SealChanges {
     return this.#attempt('delete key', () => this.#erasures.has(name))
   }
 
+  /** Keys are rows, and a name without one is free or reserved. */
+  readStray(_name: KeyName): Buffer | undefined {
+    return undefined
+  }
+
   /** Every name of which {@link SqliteStore.isErasing} is true. */
   protected erasingNames(): KeyName[] {
     return this.#attempt('delete key', () => this.#erasures.names().filter((name) => name !== NO_NAME))
