@@ -8,6 +8,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { extname, join, resolve } from 'node:path'
 import { json } from 'node:stream/consumers'
+import { setTimeout } from 'node:timers/promises'
 import { ApiKey } from '@latchkey/kms-client'
 
 export const PAGE = resolve(import.meta.dirname, '../../packages/console/dist')
@@ -98,6 +99,12 @@ export class FakeConsole implements AsyncDisposable {
     this.#epoch++
     const time = new Date().toISOString()
     this.#tell(this.#watchers, [{ event: 'change', name, state, epoch: this.#epoch, action: state, time }])
+  }
+
+  /** Resolves once the audit log has been asked for so often. What is emitted before is told to nobody. */
+  async untilRead(times: number): Promise<void> {
+    const count = () => this.asked.filter((call) => call.startsWith('GET /v1/log/audit')).length
+    while (count() < times) await setTimeout(5)
   }
 
   emit(events: readonly FakeEvent[]): void {
