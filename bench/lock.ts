@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 import { KesClient } from '@latchkey/kms-client'
 import { fillStore } from './filled-store.ts'
 import { LoadProcess } from './load/load-process.ts'
-import { type Program, parseCount } from './program.ts'
+import { type Program, parseCount, parseCounts } from './program.ts'
 import { ServerProcess } from './server/server-process.ts'
 import { Workspace } from './server/workspace.ts'
 import { type Latency, latencyFrom } from './stopwatch.ts'
@@ -56,7 +56,7 @@ function parseOptions(args: readonly string[]): Options {
     },
   })
   return {
-    sizes: values.sizes.split(',').map((text) => parseCount('sizes', text)),
+    sizes: parseCounts('sizes', values.sizes),
     changes: parseCount('changes', values.changes),
     workers: values.workers === undefined ? undefined : parseCount('workers', values.workers),
     isJson: values.json,

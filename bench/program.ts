@@ -27,6 +27,11 @@ export function parseCount(option: string, text: string): number {
   return value
 }
 
+/** A list of such numbers, comma between them. @throws {@link UsageError} */
+export function parseCounts(option: string, text: string): number[] {
+  return text.split(',').map((number) => parseCount(option, number))
+}
+
 /**
  * A list of words, comma between them, from an option.
  *

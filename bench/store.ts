@@ -11,7 +11,7 @@ import { Seal } from '../packages/kes-server/src/seal/seal.ts'
 import { SqliteStore } from '../packages/kes-server/src/store/sqlite-store.ts'
 import { TemporaryFolder } from './cleanup.ts'
 import { fillStore } from './filled-store.ts'
-import { type Program, parseCount } from './program.ts'
+import { type Program, parseCount, parseCounts } from './program.ts'
 import { asyncLatencyOf, type Latency, latencyOf, millisOf } from './stopwatch.ts'
 import { formatMegabytes, formatNumber, formatTable } from './table.ts'
 
@@ -63,7 +63,7 @@ function parseOptions(args: readonly string[]): Options {
     },
   })
   return {
-    sizes: values.sizes.split(',').map((text) => parseCount('sizes', text)),
+    sizes: parseCounts('sizes', values.sizes),
     changes: parseCount('changes', values.changes),
     folder: values.folder,
     isJson: values.json,

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { KesClient, type KeyEvent } from '@latchkey/kms-client'
 import { fillStore } from './filled-store.ts'
-import { type Program, parseCount } from './program.ts'
+import { type Program, parseCount, parseCounts } from './program.ts'
 import { ServerProcess } from './server/server-process.ts'
 import { Workspace } from './server/workspace.ts'
 import { type Latency, latencyFrom } from './stopwatch.ts'
@@ -47,7 +47,7 @@ function parseOptions(args: readonly string[]): Options {
     },
   })
   return {
-    sizes: values.sizes.split(',').map((text) => parseCount('sizes', text)),
+    sizes: parseCounts('sizes', values.sizes),
     changes: parseCount('changes', values.changes),
     watchers: parseCount('watchers', values.watchers),
   }
