@@ -54,22 +54,28 @@ function put(key: string, bytes: Uint8Array, options: Partial<PutOptions> = {}):
   })
 }
 
-async function readOpen(object: OpenObject, offset = 0, length = object.record.size): Promise<Buffer> {
+async function readOpen(
+  object: OpenObject,
+  offset = 0,
+  length = object.record.size,
+  into?: Buffer,
+): Promise<Buffer> {
   const pieces: Buffer[] = []
   let start = 0
   for (const [index, part] of object.record.parts.entries()) {
     const from = Math.max(offset, start)
     const to = Math.min(offset + length, start + part.size)
     if (from < to)
-      for await (const piece of object.read(index, from - start, to - from)) pieces.push(Buffer.from(piece))
+      for await (const piece of object.read(index, from - start, to - from, into))
+        pieces.push(Buffer.from(piece))
     start += part.size
   }
   return Buffer.concat(pieces)
 }
 
-async function get(key: string, offset?: number, length?: number): Promise<Buffer> {
+async function get(key: string, offset?: number, length?: number, into?: Buffer): Promise<Buffer> {
   await using object = await store.open('bucket', key)
-  return await readOpen(object, offset, length)
+  return await readOpen(object, offset, length, into)
 }
 
 /** Every file of the store, without the index. */
@@ -431,6 +437,25 @@ describe('uploads in parts', () => {
   })
 })
 
+test('any range comes back, read into a buffer of any length or into none', async () => {
+  const bytes = randomBytes(1_300_000)
+  await put('checked', bytes)
+  await put('authenticated', bytes, { isAuthenticated: true })
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom('checked', 'authenticated'),
+      fc.tuple(fc.nat(bytes.length), fc.nat(bytes.length)),
+      fc.option(fc.integer({ min: 10_000, max: 1_400_000 })),
+      async (key, bounds, intoBytes) => {
+        const [start, end] = bounds.toSorted((a, b) => a - b)
+        const into = intoBytes === null ? undefined : Buffer.alloc(intoBytes)
+        const read = await get(key, start, (end ?? 0) - (start ?? 0), into)
+        expect(read.equals(bytes.subarray(start, end))).toBe(true)
+      },
+    ),
+  )
+})
+
 describe('damage', () => {
   const dataFile = (size: number) => files().find((path) => readFileSync(path).length > size) ?? ''
 
@@ -446,6 +471,9 @@ describe('damage', () => {
     expect(await nameOf(get('key'))).toBe('DataDamagedError')
     expect(await nameOf(get('key', 400_000, 100))).toBe('DataDamagedError')
     expect((await get('key', 0, 262_144)).equals(bytes.subarray(0, 262_144))).toBe(true)
+    const into = Buffer.alloc(1_000_000)
+    expect(await nameOf(get('key', 0, 600_000, into))).toBe('DataDamagedError')
+    expect((await get('key', 0, 262_144, into)).equals(bytes.subarray(0, 262_144))).toBe(true)
     expect((await get('other')).toString()).toBe('other')
     expect(store.list('bucket', { max: 10 }).items).toHaveLength(2)
   })

@@ -38,7 +38,7 @@ export class ObjectReader implements OpenObject {
   async *read(part: number, offset: number, length: number, into?: Buffer): AsyncGenerator<Buffer> {
     const { file, tail } = await this.#file(part)
     if (tail) {
-      yield* readChecked(file, tail, offset, length)
+      yield* readChecked(file, tail, offset, length, into)
       return
     }
     const bytesMax = into?.length ?? READ_BYTES
@@ -95,12 +95,21 @@ async function* readChecked(
   { contentBytes, checksums }: Tail,
   offset: number,
   length: number,
+  into: Buffer | undefined,
 ): AsyncGenerator<Buffer> {
   const end = offset + length
-  for (let block = Math.floor(offset / CHECKED_BYTES); block * CHECKED_BYTES < end; block++) {
+  const blocks = Math.max(1, Math.floor((into?.length ?? 0) / CHECKED_BYTES))
+  let block = Math.floor(offset / CHECKED_BYTES)
+  while (block * CHECKED_BYTES < end) {
     const start = block * CHECKED_BYTES
-    const content = await file.readExactly(start, Math.min(CHECKED_BYTES, contentBytes - start))
-    if (crc32(content) !== checksums[block]) throw new DataDamagedError('a checksum is wrong')
+    const last = Math.min(block + blocks, Math.ceil(end / CHECKED_BYTES))
+    const bytes = Math.min(last * CHECKED_BYTES, contentBytes) - start
+    const content = await file.readExactly(start, bytes, into && into.length >= bytes ? into : undefined)
+    for (; block < last; block++) {
+      const at = block * CHECKED_BYTES - start
+      const isRight = crc32(content.subarray(at, at + CHECKED_BYTES)) === checksums[block]
+      if (!isRight) throw new DataDamagedError('a checksum is wrong')
+    }
     yield content.subarray(Math.max(0, offset - start), Math.min(content.length, end - start))
   }
 }

@@ -84,8 +84,8 @@ export interface OpenObject extends AsyncDisposable {
    * Stored bytes of one part.
    *
    * @param part - its index in {@link ObjectRecord.parts}.
-   * @param into - is read into each time, so that a yielded buffer is good until the next. Without it, or for content
-   *   that has checksums, each buffer is the receiver's own.
+   * @param into - is read into each time, so that a yielded buffer is good until the next. Without it, each is the
+   *   receiver's own.
    * @throws {@link DataDamagedError} where they are not as they were written, if that shows without a key.
    */
   read(part: number, offset: number, length: number, into?: Buffer): AsyncIterable<Buffer>

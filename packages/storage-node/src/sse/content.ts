@@ -80,14 +80,25 @@ export async function* readContent(
         const key = isMultipart(internal) ? objectKey.partKey(part.number) : objectKey.contentKey
         yield* decryptRange(source, index, part, key, inPart, signal)
       } else {
-        for await (const piece of source.read(index, inPart.offset, length)) {
+        const block = blockFor(length)
+        for await (const piece of source.read(index, inPart.offset, length, block)) {
           signal?.throwIfAborted()
           yield piece
         }
+        giveBackBlock(block)
       }
     }
     partStart = partEnd
   }
+}
+
+function blockFor(bytes: number): Buffer {
+  return bytes <= SMALL_BYTES ? Buffer.allocUnsafeSlow(bytes) : blocks.take()
+}
+
+/** Not in the case of an error, or of a reader who left early: the last piece may still be on its way. */
+function giveBackBlock(block: Buffer): void {
+  if (block.length === READ_BYTES) blocks.giveBack(block)
 }
 
 async function* decryptRange(
@@ -105,7 +116,7 @@ async function* decryptRange(
     let { skip } = range
     let missing = length
     // The plaintext goes where its packages were: they are longer, and done with.
-    const block = range.length <= SMALL_BYTES ? Buffer.allocUnsafeSlow(range.length) : blocks.take()
+    const block = blockFor(range.length)
     for await (const sealed of source.read(index, range.offset, range.length, block)) {
       signal?.throwIfAborted()
       let blockBytes = 0
@@ -128,7 +139,7 @@ async function* decryptRange(
     decryptor.end()
     // Version 1.0 does not tell that its end is missing, nor does a stream of which nothing is left.
     if (missing > 0) throw new DareError('early end')
-    if (block.length === READ_BYTES) blocks.giveBack(block)
+    giveBackBlock(block)
   } catch (error) {
     if (error instanceof DareError) throw new ObjectTamperedError({ cause: error })
     throw error
