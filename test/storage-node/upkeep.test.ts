@@ -152,3 +152,47 @@ describe('object explain', () => {
     expect((await run('object', 'explain', 'bucket')).stderr).toContain('BUCKET/KEY')
   })
 })
+
+describe('what a console shows', () => {
+  async function view(name: string, query = ''): Promise<{ readonly [field: string]: unknown }> {
+    const answer = await node.ask('GET', `/minio/latchkey/v1/${name}?${query}`)
+    expect(answer.status).toBe(200)
+    return JSON.parse(answer.body.toString())
+  }
+
+  test('of a bucket whose settings lie under a locked key is that nobody knows its encryption', async () => {
+    expect((await node.ask('PUT', '/settings')).status).toBe(200)
+    const rule = '<SSEAlgorithm>AES256</SSEAlgorithm>'
+    const body = `<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>${rule}</ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>`
+    expect((await node.ask('PUT', '/settings?encryption', { body })).status).toBe(200)
+    await node.restart()
+    await keyServer.client.disableKey(DEFAULT_KEY)
+    const locked = await view('buckets')
+    expect(locked.buckets).toContainEqual(
+      expect.objectContaining({ name: 'settings', encryption: { kind: 'unknown' } }),
+    )
+    expect(await view('objects-of-key', `key=${DEFAULT_KEY}&max=0`)).toMatchObject({ backend: true })
+    await keyServer.client.enableKey(DEFAULT_KEY)
+    const enabled = await view('buckets')
+    expect(enabled.buckets).toContainEqual(
+      expect.objectContaining({ name: 'settings', encryption: { kind: 'SSE-S3', key_id: DEFAULT_KEY } }),
+    )
+  })
+
+  test('of an object moves with it to another key', async () => {
+    await put('moves', SSE_KMS)
+    const names = async (key: string) =>
+      JSON.stringify((await view('objects-of-key', `key=${key}&max=1000`)).objects)
+    expect(await names(DEFAULT_KEY)).toContain('"moves"')
+    expect((await run('rotate', 'bucket/moves', '--to', TENANT_KEY)).exitCode).toBe(0)
+    expect(await names(DEFAULT_KEY)).not.toContain('"moves"')
+    expect(await names(TENANT_KEY)).toContain('"moves"')
+  })
+
+  test.each(['buckets', 'objects?bucket=bucket', 'objects-of-key?key=a'])(
+    'is for the root user alone: %s',
+    async (path) => {
+      expect((await node.ask('GET', `/minio/latchkey/v1/${path}`, { as: null })).status).toBe(403)
+    },
+  )
+})
