@@ -272,16 +272,23 @@ test('a folder that is no sandbox is neither used nor removed', async () => {
 })
 
 test('ports that are taken are said plainly, and others are found; one that was asked for must be free', async () => {
-  await using first = start('first')
-  const { key_server: keyServer, s3 } = await first.announced()
+  await using first = StartProcess.spawnOnTerminal(['--persist', join(folder, 'first')])
   await using second = StartProcess.spawnOnTerminal(['--persist', join(folder, 'second')])
-  const text = await second.welcomed()
-  // Others may have these ports on this machine: the first sandbox has them, or another program.
-  expect(text).toMatch(/Port 7373 is taken, so the key server listens on \d+\./)
-  expect(text).toMatch(/Port 9000 is taken, so S3 listens on \d+\./)
-  expect(text).toMatch(/Port 9001 is taken, so the console listens on \d+\./)
-  expect(text).not.toContain(keyServer)
-  expect(text).not.toContain(s3)
+  const texts = await Promise.all([first.welcomed(), second.welcomed()])
+  for (const [label, name, usual] of [
+    ['Key server', 'the key server', '7373'],
+    ['S3', 'S3', '9000'],
+    ['Console', 'the console', '9001'],
+  ] as const) {
+    const ports = texts.map(
+      (text) => new RegExp(`^    ${label} +https?://127.0.0.1:(\\d+)`, 'm').exec(text)?.[1],
+    )
+    expect(ports[0], label).not.toBe(ports[1])
+    for (const [index, port] of ports.entries()) {
+      const remark = `Port ${usual} is taken, so ${name} listens on ${port}.`
+      expect([label, texts[index]?.includes(remark)]).toEqual([label, port !== usual])
+    }
+  }
 
   const busy = createServer().listen(0, '127.0.0.1')
   await vi.waitUntil(() => busy.listening)
