@@ -35,6 +35,7 @@ export interface ProcessMeasurement {
   readonly readyMs: number
   readonly residentMb: number | undefined
   readonly peakResidentMb: number | undefined
+  readonly proportionalMb: number | undefined
 }
 
 export interface Run {
@@ -102,6 +103,7 @@ function processRows(runs: readonly Run[]): string[][] {
   return [
     row('ready after, ms', ({ readyMs }) => readyMs, GO_KES_READY_MS),
     row('resident after the load, MB', ({ residentMb }) => residentMb, GO_KES_RESIDENT_MB),
+    row('the same, shared pages once, MB', ({ proportionalMb }) => proportionalMb, GO_KES_RESIDENT_MB),
     row('resident at most, MB', ({ peakResidentMb }) => peakResidentMb, GO_KES_RESIDENT_MB),
   ]
 }

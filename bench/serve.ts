@@ -47,6 +47,7 @@ async function runOnce(options: ServeOptions): Promise<Run> {
       readyMs: server.readyMs,
       residentMb: usage && usage.residentBytes / 1e6,
       peakResidentMb: usage && usage.peakResidentBytes / 1e6,
+      proportionalMb: usage && usage.proportionalBytes / 1e6,
     },
   }
 }

@@ -16,7 +16,14 @@ test('a number of the status is found by its whole name, and a missing one is 0'
 })
 
 test('the CPU time of a request is unknown if one of the looks failed', () => {
-  const look = { cpuSeconds: 1, residentBytes: 0, peakResidentBytes: 0, openFiles: 0, threads: 0 }
+  const look = {
+    cpuSeconds: 1,
+    residentBytes: 0,
+    peakResidentBytes: 0,
+    proportionalBytes: 0,
+    openFiles: 0,
+    threads: 0,
+  }
   expect(cpuMicrosPerRequest(undefined, look, 10)).toBeUndefined()
   expect(cpuMicrosPerRequest(look, undefined, 10)).toBeUndefined()
   expect(cpuMicrosPerRequest(look, { ...look, cpuSeconds: 1.5 }, 10_000)).toBe(50)

@@ -8,6 +8,8 @@ export interface ProcessUsage {
   /** Sums over all processes: pages that they share count for each. */
   readonly residentBytes: number
   readonly peakResidentBytes: number
+  /** Resident too, but of a page that several processes share, each has its part. */
+  readonly proportionalBytes: number
   readonly openFiles: number
   readonly threads: number
 }
@@ -46,6 +48,7 @@ function readOne(pid: number, ticks: number): ProcessUsage {
     cpuSeconds: (Number(fields[11]) + Number(fields[12])) / ticks,
     residentBytes: statusNumber(status, 'VmRSS') * 1024,
     peakResidentBytes: statusNumber(status, 'VmHWM') * 1024,
+    proportionalBytes: statusNumber(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'), 'Pss') * 1024,
     openFiles: readdirSync(`/proc/${pid}/fd`).length,
     threads: statusNumber(status, 'Threads'),
   }
@@ -56,7 +59,7 @@ export function statFields(stat: string): string[] {
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 }
 
-/** A number of proc_pid_status(5); 0 if it is not there, as for a process that is about to end. */
+/** A number of proc_pid_status(5), or of another file of that form; 0 if it is not there, as for a process that is about to end. */
 export function statusNumber(status: string, name: string): number {
   return Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0)
 }
@@ -90,6 +93,7 @@ function add(a: ProcessUsage, b: ProcessUsage): ProcessUsage {
     cpuSeconds: a.cpuSeconds + b.cpuSeconds,
     residentBytes: a.residentBytes + b.residentBytes,
     peakResidentBytes: a.peakResidentBytes + b.peakResidentBytes,
+    proportionalBytes: a.proportionalBytes + b.proportionalBytes,
     openFiles: a.openFiles + b.openFiles,
     threads: a.threads + b.threads,
   }
