@@ -56,12 +56,8 @@ async function keysOf(apiKey: string): Promise<Keys> {
     const privateKey = await crypto.subtle.importKey('pkcs8', pkcs8, 'Ed25519', false, ['sign'])
     return { privateKey, publicKey: `${x.replaceAll('-', '+').replaceAll('_', '/')}=` }
   } catch (error) {
-    throw new BrowserError(
-      'This browser can’t sign with Ed25519 keys. Current versions of all browsers can.',
-      {
-        cause: error,
-      },
-    )
+    const message = 'This browser can’t sign with Ed25519 keys. Current versions of all browsers can.'
+    throw new BrowserError(message, { cause: error })
   } finally {
     seed.fill(0)
     pkcs8.fill(0)

@@ -21,16 +21,12 @@ export function useAction(): Action {
     setBusy(true)
     setError(undefined)
     work()
-      .catch(setErrorOf(setError))
+      // As a function of the state before: what was thrown could be one itself.
+      .catch((thrown: unknown) => setError(() => thrown))
       .finally(() => {
         isRunning.current = false
         setBusy(false)
       })
   }
   return { isBusy, error, problem: error === undefined ? undefined : explainError(error), run }
-}
-
-/** A state's setter would call what was thrown, were it a function. */
-function setErrorOf(setError: (update: () => unknown) => void) {
-  return (error: unknown) => setError(() => error)
 }

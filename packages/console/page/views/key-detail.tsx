@@ -63,7 +63,7 @@ export function KeyDetail({ name }: { readonly name: string }) {
         <>
           <Facts row={row} />
           <div class="actions">
-            {row.state === 'enabled' && (
+            {(row.state === 'enabled' || row.state === 'damaged') && (
               <button type="button" disabled={isBusy} onClick={() => change('disable')}>
                 <Icon name="lock" />
                 Disable
@@ -84,12 +84,6 @@ export function KeyDetail({ name }: { readonly name: string }) {
               >
                 <Icon name="back" />
                 Cancel deletion
-              </button>
-            )}
-            {row.state === 'damaged' && (
-              <button type="button" disabled={isBusy} onClick={() => change('disable')}>
-                <Icon name="lock" />
-                Disable
               </button>
             )}
             {row.state !== 'erased' && row.state !== 'pending' && (
