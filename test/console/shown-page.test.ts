@@ -133,6 +133,7 @@ browserTest(
     await page.keyboard.press('Shift')
     await page.clock.runFor('14:50')
     expect(await page.getByRole('navigation').isVisible()).toBe(true)
+    await expect.poll(() => fake.asked.filter((call) => call.endsWith('/console/info')).length).toBe(3)
     await page.clock.runFor('00:20')
     await page.getByText('You were logged out').waitFor()
     await expect.poll(logouts).toBe(2)

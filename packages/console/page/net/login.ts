@@ -2,7 +2,7 @@
  * Logs in: signs the server's nonce and this page's origin with the seed of an API key.
  *
  * The origin is in what is signed, so that a page elsewhere that shows the server's nonce to the holder of a key gets a
- * signature that the server refuses. The seed is overwritten when the signature is made, and never sent.
+ * signature that the server refuses. The seed's bytes are overwritten when WebCrypto has them, and never sent.
  */
 import { type ApiError, errorOfReply, UnreachableError } from './api-error.ts'
 import { parseApiKey } from './api-key.ts'

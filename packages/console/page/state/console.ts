@@ -26,14 +26,15 @@ export class Console {
   start(): void {
     void this.keys.start()
     void this.activity.start()
-    serverInfo(this.session).then(
-      (info) => {
-        this.info.value = info
-      },
-      (error: unknown) => {
-        if (!this.session.ended.aborted) tellFailed('The server does not tell about itself', error)
-      },
-    )
+    void this.readInfo()
+  }
+
+  async readInfo(): Promise<void> {
+    try {
+      this.info.value = await serverInfo(this.session)
+    } catch (error) {
+      if (!this.session.ended.aborted) tellFailed('The server does not tell about itself', error)
+    }
   }
 
   /** Whether the storage node can be asked: admins alone may. */

@@ -22,7 +22,9 @@ const ICONS = { keys: 'key', objects: 'box', activity: 'pulse', access: 'people'
 const SHOWN = { keys: KeysView, objects: ObjectsView, activity: ActivityView, access: AccessView } as const
 
 export function Shell() {
-  const { session, keys } = useConsole()
+  const context = useConsole()
+  const { session, keys } = context
+  const readInfo = () => void context.readInfo()
   const { view } = route.value
   const View = SHOWN[view]
   const logOut = (reason?: string) => {
@@ -30,7 +32,9 @@ export function Shell() {
       .logOut(reason)
       .catch((error: unknown) => tellFailed('The server was not told of the log-out', error))
   }
-  useIdleLogout(session.idleSeconds, () => logOut('You were logged out after a time without input.'))
+  useIdleLogout(session.idleSeconds, readInfo, () =>
+    logOut('You were logged out after a time without input.'),
+  )
   useLogoutAtEnd(logOut)
   useEffect(() => {
     document.title = `${LABELS[view]} – Latchkey`
@@ -161,19 +165,30 @@ function useLogoutAtEnd(logOut: () => void): void {
   }, [])
 }
 
-/** Streams alone keep no session: somebody must be there. */
-function useIdleLogout(seconds: number, logOut: () => void): void {
-  const last = useRef(Date.now())
+const LOOK_MS = 5_000
+
+/**
+ * A session lasts as long as there is somebody: input keeps it, also where it leads to no request, and streams alone do
+ * not.
+ */
+function useIdleLogout(seconds: number, keep: () => void, logOut: () => void): void {
+  const lastInput = useRef(Date.now())
+  const lastKept = useRef(Date.now())
   useEffect(() => {
     const note = () => {
-      last.current = Date.now()
+      lastInput.current = Date.now()
     }
     const look = () => {
-      if (Date.now() - last.current > seconds * 1000) logOut()
+      const now = Date.now()
+      if (now - lastInput.current > seconds * 1000) logOut()
+      else if (lastInput.current > lastKept.current && now - lastKept.current > (seconds * 1000) / 3) {
+        lastKept.current = now
+        keep()
+      }
     }
     const kinds = ['pointerdown', 'keydown', 'wheel', 'touchmove'] as const
     for (const kind of kinds) addEventListener(kind, note, { passive: true })
-    const timer = setInterval(look, 5_000)
+    const timer = setInterval(look, LOOK_MS)
     return () => {
       for (const kind of kinds) removeEventListener(kind, note)
       clearInterval(timer)
