@@ -30,12 +30,16 @@ export class DirectorySync {
 
   #start(): Promise<void> {
     this.#next = undefined
-    this.#directory ??= DiskFile.open(this.#path)
-    this.#running = this.#directory.sync().finally(() => {
+    this.#running = this.#syncNow().finally(() => {
       // The one after this has taken its place, if there is one.
       if (this.#next === undefined) this.#running = undefined
     })
     return this.#running
+  }
+
+  async #syncNow(): Promise<void> {
+    this.#directory ??= DiskFile.open(this.#path)
+    await this.#directory.sync()
   }
 }
 
