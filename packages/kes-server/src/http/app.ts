@@ -440,6 +440,7 @@ export async function createStages({
     assert(!(opened instanceof Promise))
     exchange.expiresMs = Number.POSITIVE_INFINITY
     const source = sourceOf(exchange, api, call)
+    const reader = exchange.raw instanceof Http2Request ? exchange.raw.stream : exchange.reply.raw
     const begin = () => {
       const { reply, raw } = exchange
       if (reply.raw.destroyed) return
@@ -458,10 +459,10 @@ export async function createStages({
         closeExchange(exchange)
         return
       }
-      source.add(raw instanceof Http2Request ? raw.stream : reply.raw)
+      source.add(reader)
     }
     source
-      .open()
+      .open(reader)
       .then(() => {
         if (isRefusing) throw new ShuttingDownError()
         if (!exchange.reply.raw.destroyed) settle(exchange, 200, opened.audit, begin)

@@ -12,8 +12,11 @@ export interface LogStream {
   /** Whether anybody would see an event: if not, it need not be made. */
   readonly isWanted: boolean
   send(line: string): void
-  /** What is sent when the promise is fulfilled, and later, reaches a reader that is added then. */
-  open(): Promise<void>
+  /**
+   * What is sent when the promise is fulfilled, and later, reaches a reader that is added then. Until it is added or
+   * closed, the stream stays open for it.
+   */
+  open(reader: StreamReader): Promise<void>
   add(reader: StreamReader): void
   /** Ends every stream, so that its connection can close. */
   close(): void
@@ -21,6 +24,8 @@ export interface LogStream {
 
 export class Broadcast implements LogStream {
   readonly #readers = new Set<StreamReader>()
+  /** Opened, and not added yet. */
+  readonly #coming = new Set<StreamReader>()
   readonly #onSent: () => void
 
   /** @param onSent - called once for each event and reader; the metrics count these. */
@@ -29,14 +34,17 @@ export class Broadcast implements LogStream {
   }
 
   get isWanted(): boolean {
-    return this.#readers.size > 0
+    return this.#readers.size > 0 || this.#coming.size > 0
   }
 
-  open(): Promise<void> {
+  open(reader: StreamReader): Promise<void> {
+    this.#coming.add(reader)
+    reader.on('close', () => this.#coming.delete(reader))
     return Promise.resolve()
   }
 
   add(reader: StreamReader): void {
+    this.#coming.delete(reader)
     this.#readers.add(reader)
     reader.on('close', () => this.#readers.delete(reader))
   }

@@ -5,17 +5,17 @@ import type { SupervisorCalls } from './calls.ts'
 import { Lines, splitLines } from './lines.ts'
 import type { Peer } from './peer.ts'
 
+type Supervisor = Pick<Peer<SupervisorCalls>, 'remote' | 'tell'>
+
 export class SharedStream implements LogStream {
   readonly #log: LogName
-  readonly #supervisor: Peer<SupervisorCalls>
+  readonly #supervisor: Supervisor
   readonly #readers: Broadcast
   readonly #lines: Lines
   #isWanted = false
-  /** Readers that will be added soon. */
-  #opening = 0
 
   /** @param onSent - called once for each event and reader of this process. */
-  constructor(log: LogName, supervisor: Peer<SupervisorCalls>, onSent: () => void) {
+  constructor(log: LogName, supervisor: Supervisor, onSent: () => void) {
     this.#log = log
     this.#supervisor = supervisor
     this.#readers = new Broadcast(onSent)
@@ -35,13 +35,9 @@ export class SharedStream implements LogStream {
     this.#lines.write(line)
   }
 
-  async open(): Promise<void> {
-    this.#opening += 1
-    try {
-      await this.#supervisor.remote.follow(this.#log)
-    } finally {
-      this.#opening -= 1
-    }
+  async open(reader: StreamReader): Promise<void> {
+    await this.#readers.open(reader)
+    await this.#supervisor.remote.follow(this.#log)
   }
 
   add(reader: StreamReader): void {
@@ -51,7 +47,7 @@ export class SharedStream implements LogStream {
   /** Events of any process. With nobody left to read them, the supervisor is told so. */
   deliver(lines: string): void {
     for (const line of splitLines(lines)) this.#readers.send(line)
-    if (!this.#readers.isWanted && this.#opening === 0) this.#supervisor.tell('unfollow', [this.#log])
+    if (!this.#readers.isWanted) this.#supervisor.tell('unfollow', [this.#log])
   }
 
   flush(): void {

@@ -344,12 +344,12 @@ export class Supervisor implements Hub {
         return isWanted()
       },
       send: (line) => this.#deliver(log, line),
-      open: () => this.#await(log),
-      add: (reader) => {
-        readers.add(reader)
-        if (!this.#awaited.has(log)) void this.#await(log) // The last reader has gone since this one came.
+      open: async (reader) => {
+        await readers.open(reader)
         reader.on('close', () => this.#stopAwaiting(log))
+        await this.#await(log)
       },
+      add: (reader) => readers.add(reader),
       close: () => readers.close(),
     }
   }
