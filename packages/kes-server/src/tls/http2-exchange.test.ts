@@ -4,7 +4,11 @@ import { describe, expect, test } from 'vitest'
 import { outliveLastWrite } from './http2-exchange.ts'
 
 /** A stream whose last write waits for {@link confirm}, and which has been closed by both sides. */
-function closedStream({ rstCode = constants.NGHTTP2_NO_ERROR, isSessionDestroyed = false } = {}) {
+function closedStream({
+  rstCode = constants.NGHTTP2_NO_ERROR,
+  isAborted = false,
+  isSessionDestroyed = false,
+} = {}) {
   let confirm: (error?: Error | null) => void = () => undefined
   const stream = new Duplex({
     autoDestroy: false,
@@ -16,6 +20,7 @@ function closedStream({ rstCode = constants.NGHTTP2_NO_ERROR, isSessionDestroyed
   stream.on('error', () => undefined)
   const closed = Object.defineProperties(stream, {
     closed: { value: true },
+    aborted: { value: isAborted },
     rstCode: { value: rstCode },
     session: { value: { destroyed: isSessionDestroyed } },
   }) as unknown as ServerHttp2Stream
@@ -45,6 +50,7 @@ describe('a stream that Node destroys', () => {
   test.each([
     ['for an error', {}, new Error('broken')],
     ['because the client has reset it', { rstCode: constants.NGHTTP2_CANCEL }, undefined],
+    ['because the client has broken it off before the reply', { isAborted: true }, undefined],
     ['with its session', { isSessionDestroyed: true }, undefined],
   ])('is gone at once %s', (_, options, error) => {
     const { stream } = closedStream(options)

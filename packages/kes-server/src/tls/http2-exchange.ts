@@ -118,7 +118,8 @@ export function outliveLastWrite(stream: ServerHttp2Stream): void {
 
 function destroyWhenWritten(this: ServerHttp2Stream, error?: Error): ServerHttp2Stream {
   const isWriting = this.writableEnded && !this.writableFinished
-  const isOver = this.closed && this.rstCode === constants.NGHTTP2_NO_ERROR
+  // What the client breaks off without an error Node ends itself, and calls aborted.
+  const isOver = this.closed && !this.aborted && this.rstCode === constants.NGHTTP2_NO_ERROR
   if (error !== undefined || !isWriting || !isOver || this.session?.destroyed !== false) {
     destroy.call(this, error)
     return this
