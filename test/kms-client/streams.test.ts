@@ -25,6 +25,9 @@ const STREAMS = {
 type StreamName = keyof typeof STREAMS
 const NAMES = Object.keys(STREAMS) as StreamName[]
 
+/** Long enough that the test's own process, which is client and server, answers a ping in a quarter of it. */
+const SILENCE_MS_MAX = 600
+
 const neverAnswer: Handler = () => undefined
 
 function portOf({ endpoint }: FakeServer): number {
@@ -60,10 +63,10 @@ describe.each(['h2', 'http/1.1'] as const)('over %s', (protocol) => {
     await using server = await startFakeServer((_, response) => {
       response.writeHead(200)
       response.write('\n')
-      setTimeout(() => response.end(EVENT_LINE), 300)
+      setTimeout(() => response.end(EVENT_LINE), 1_500)
     })
     await using client = openClient(server, { protocol })
-    expect(await drain(client.auditLog({ timeoutMs: 200 }))).toBe(1)
+    expect(await drain(client.auditLog({ timeoutMs: 1_000 }))).toBe(1)
   })
 
   test('a watch that has fallen silent leaves no dead connection to the next call', async () => {
@@ -86,10 +89,10 @@ describe.each(['h2', 'http/1.1'] as const)('over %s', (protocol) => {
 describe('over h2', () => {
   test('a log of a Go KES, which accepts it with the first event, may be silent from the beginning', async () => {
     await using server = await startFakeServer((_, response) => {
-      setTimeout(() => response.end(EVENT_LINE), 500)
+      setTimeout(() => response.end(EVENT_LINE), 2 * SILENCE_MS_MAX)
     })
     await using client = openClient(server)
-    const events = await Array.fromAsync(client.auditLog({ silenceMsMax: 100 }))
+    const events = await Array.fromAsync(client.auditLog({ silenceMsMax: SILENCE_MS_MAX }))
     expect(events).toEqual([EVENT])
   })
 
@@ -104,13 +107,13 @@ describe('over h2', () => {
     await using client = openClient(server, { endpoint: proxy.endpoint })
     const logs = ['auditLog', 'errorLog'] as const
     const ends = logs.map((name) =>
-      drain(STREAMS[name](client, { silenceMsMax: 200 })).catch((error) => error),
+      drain(STREAMS[name](client, { silenceMsMax: SILENCE_MS_MAX })).catch((error) => error),
     )
     await isComplete.promise
     proxy.cut()
     for (const end of await Promise.all(ends)) {
       expect(end).toBeInstanceOf(KesTimeoutError)
-      expect(end).toMatchObject({ endpoint: `https://${proxy.endpoint}`, timeoutMs: 200 })
+      expect(end).toMatchObject({ endpoint: `https://${proxy.endpoint}`, timeoutMs: SILENCE_MS_MAX })
     }
     expect(server.sockets).toHaveLength(1)
   })
@@ -123,9 +126,9 @@ describe('over h2', () => {
     })
     await using client = openClient(server)
     let count = 0
-    for await (const _ of client.auditLog({ silenceMsMax: 100 })) {
+    for await (const _ of client.auditLog({ silenceMsMax: SILENCE_MS_MAX })) {
       if (++count === 2) break
-      const untilMs = performance.now() + 300
+      const untilMs = performance.now() + 2 * SILENCE_MS_MAX
       while (performance.now() < untilMs); // Nothing else runs meanwhile.
       setTimeout(() => answer?.write(EVENT_LINE), 50)
     }
@@ -147,7 +150,7 @@ test('of several servers, one that hangs keeps no watch from the others', async 
       [`127.0.0.1:${port}`, server.endpoint],
       [server.endpoint, `127.0.0.1:${port}`],
     ]) {
-      await using client = new KesClient({ endpoint, ca: server.ca, attemptTimeoutMs: 100 })
+      await using client = new KesClient({ endpoint, ca: server.ca, attemptTimeoutMs: 1_000 })
       for await (const { event } of client.watchKeys()) {
         expect(event).toBe('snapshot-end')
         break

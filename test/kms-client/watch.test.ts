@@ -121,13 +121,13 @@ describe('a server that', () => {
       (_, response) => {
         response.writeHead(200)
         const timer = setInterval(() => response.write('{"event":"heartbeat","epoch":1}\n'), 20)
-        setTimeout(() => response.write('{"event":"snapshot-end","epoch":1}\n'), 500)
+        setTimeout(() => response.write('{"event":"snapshot-end","epoch":1}\n'), 1_500)
         response.on('close', () => clearInterval(timer))
       },
       async (client) => {
-        for await (const event of client.watchKeys('', { silenceMsMax: 200 })) {
+        for await (const event of client.watchKeys('', { silenceMsMax: 1_000 })) {
           expect(event).toEqual({ event: 'snapshot-end', epoch: 1 })
-          await new Promise((resolve) => setTimeout(resolve, 300))
+          await new Promise((resolve) => setTimeout(resolve, 1_200))
           break
         }
       },
