@@ -53,6 +53,8 @@ export interface TestServerOptions {
   readonly clocks?: Clocks
   /** PEM certificates of authorities; given, even if empty, client certificates are verified. */
   readonly clientCas?: readonly string[]
+  /** `tls.proxy`. Default: none. */
+  readonly proxies?: { readonly identities: readonly string[]; readonly header?: string }
   /** Default: the identity of {@link TestServer.admin}. */
   readonly adminIdentity?: string
   /** Default: P-256. */
@@ -81,6 +83,7 @@ export interface LogLine {
     readonly path: string
     readonly ip: string
     readonly identity: string
+    readonly proxy?: string
   }
   readonly res?: { readonly code: number; readonly time: string }
 }
@@ -113,7 +116,8 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const admin = await clientOf('admin')
   const credentials = await serverOf(options.serverKey)
   const { certificate: ca } = await authorityOf('servers')
-  const folder = options.clientCas === undefined ? undefined : mkdtempSync(join(tmpdir(), 'latchkey-tls-'))
+  const isOfFiles = options.clientCas !== undefined || options.proxies !== undefined
+  const folder = isOfFiles ? mkdtempSync(join(tmpdir(), 'latchkey-tls-')) : undefined
   const config = configOf(
     options,
     options.adminIdentity ?? admin.identity,
@@ -195,11 +199,11 @@ function encodeBody(body: RequestOptions['body']): Buffer | readonly Buffer[] | 
 }
 
 function tlsOf(
-  { clientCas }: TestServerOptions,
+  { clientCas, proxies }: TestServerOptions,
   credentials: Credentials,
   folder: string | undefined,
 ): ServerConfig['tls'] {
-  if (clientCas === undefined || folder === undefined) {
+  if (folder === undefined) {
     const { key, cert } = credentials
     return { made: { keyPem: key, certPem: cert } }
   }
@@ -214,9 +218,9 @@ function tlsOf(
     ),
     certFile: file('server.crt', credentials.cert),
     password: undefined,
-    auth: true,
-    caPath: clientCas.length === 0 ? undefined : file('client-cas.crt', clientCas.join('')),
-    proxy: { identities: [], certHeader: undefined },
+    auth: clientCas !== undefined,
+    caPath: clientCas?.length ? file('client-cas.crt', clientCas.join('')) : undefined,
+    proxy: { identities: proxies?.identities ?? [], certHeader: proxies?.header },
   }
 }
 

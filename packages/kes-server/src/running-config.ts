@@ -162,12 +162,23 @@ export class RunningConfig {
 export function listenerSettingsOf(config: ServerConfig): ListenerSettings {
   const isRequired = ![...config.api.values()].some(({ skipAuth }) => skipAuth)
   if ('made' in config.tls) {
-    return { credentials: config.tls.made, clientCertificates: { isRequired, isVerified: false, cas: [] } }
+    return {
+      credentials: config.tls.made,
+      clientCertificates: { isRequired, isVerified: false, cas: [] },
+      proxies: undefined,
+    }
   }
-  const { keyFile, certFile, password, auth, caPath } = config.tls
+  const { keyFile, certFile, password, auth, caPath, proxy } = config.tls
   const credentials = readCredentials(keyFile, certFile, password?.reveal())
   const cas = caPath === undefined ? [] : readClientCas(caPath)
-  return { credentials, clientCertificates: { isRequired, isVerified: auth, cas } }
+  return {
+    credentials,
+    clientCertificates: { isRequired, isVerified: auth, cas },
+    proxies:
+      proxy.certHeader === undefined || proxy.identities.length === 0
+        ? undefined
+        : { identities: proxy.identities, header: proxy.certHeader },
+  }
 }
 
 function certificateFilesOf({ tls }: ServerConfig): string[] {

@@ -6,6 +6,8 @@ export interface AuditEvent {
   readonly path: string
   readonly ip: string
   readonly identity: string | undefined
+  /** The TLS proxy that the request came through; the stream has no place for it either. */
+  readonly proxy?: string
   readonly status: number
   readonly durationMs: number
   /** What happened, for a reader; the stream has no place for it. */

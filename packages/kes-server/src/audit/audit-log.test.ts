@@ -3,6 +3,7 @@ import { Broadcast } from '../log/broadcast.ts'
 import { createLogger } from '../log/error-log.ts'
 import { type AuditEvent, formatDuration } from './audit-event.ts'
 import { AuditLog } from './audit-log.ts'
+import { eventFields } from './lines.ts'
 
 const event: AuditEvent = {
   method: 'PUT',
@@ -39,6 +40,17 @@ describe('an event', () => {
       req: { method: 'PUT', path: '/v1/key/create/my-key', ip: '127.0.0.1', identity: 'ab'.repeat(32) },
       res: { code: 200, time: '1.035537ms' },
     })
+  })
+
+  test('of a request through a TLS proxy has the proxy beside the caller, but for the stream', () => {
+    const { log, lines, listen, streamed } = newLog(true)
+    listen()
+    log.write({ ...event, proxy: 'cd'.repeat(32) }, sent)
+    const caller = { identity: 'ab'.repeat(32), proxy: 'cd'.repeat(32) }
+    expect(JSON.parse(lines[0] ?? '').req).toMatchObject(caller)
+    expect(JSON.parse(`{${eventFields({ ...event, proxy: caller.proxy })}}`).req).toMatchObject(caller)
+    expect(JSON.parse(`{${eventFields(event)}}`).req).not.toHaveProperty('proxy')
+    expect(JSON.parse(streamed[0] ?? '').request).not.toHaveProperty('proxy')
   })
 
   test('is streamed with its time in nanoseconds, as the clients read it', () => {

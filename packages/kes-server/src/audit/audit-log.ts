@@ -79,6 +79,7 @@ export class AuditLog {
         path: event.path,
         ip: event.ip,
         identity: event.identity ?? '<unknown>',
+        proxy: event.proxy, // Left out if undefined.
       }
       this.#logger.info(
         { req, res: { code: event.status, time: formatDuration(event.durationMs) } },

@@ -19,8 +19,9 @@ export interface FileHeader {
 }
 
 /** @returns the members of a line's JSON object, as all of these functions do. */
-export function eventFields({ method, path, ip, identity, status, durationMs, message }: AuditEvent): string {
-  const req = { method, path, ip, identity: identity ?? '<unknown>' }
+export function eventFields(event: AuditEvent): string {
+  const { method, path, ip, identity = '<unknown>', proxy, status, durationMs, message } = event
+  const req = { method, path, ip, identity, proxy } // Without a proxy there is no such member.
   const res = { code: status, time: formatDuration(durationMs) }
   return members({ time: new Date().toISOString(), level: 'INFO', req, res, msg: message })
 }

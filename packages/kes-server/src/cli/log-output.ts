@@ -70,6 +70,7 @@ interface Line {
     readonly path: string
     readonly ip: string
     readonly identity: string
+    readonly proxy?: string
   }
   readonly res?: { readonly code: number; readonly time: string }
 }
@@ -79,12 +80,15 @@ const SHOWN_IDENTITY_CHARACTERS = 12
 /** What happened, and then the request: `secret key 'a' created  PUT /v1/key/create/a 200 1.2ms 127.0.0.1 ab12…`. */
 function describeLine({ msg = '', req, res }: Line): string {
   if (req === undefined) return msg
-  const identity =
-    req.identity.length > SHOWN_IDENTITY_CHARACTERS
-      ? `${req.identity.slice(0, SHOWN_IDENTITY_CHARACTERS)}…`
-      : req.identity
+  const proxy = req.proxy === undefined ? '' : ` via ${shortened(req.proxy)}`
   const outcome = res === undefined ? '' : ` ${res.code} ${res.time}`
-  return `${msg}  ${req.method} ${req.path}${outcome} ${req.ip} ${identity}`
+  return `${msg}  ${req.method} ${req.path}${outcome} ${req.ip} ${shortened(req.identity)}${proxy}`
+}
+
+function shortened(identity: string): string {
+  return identity.length > SHOWN_IDENTITY_CHARACTERS
+    ? `${identity.slice(0, SHOWN_IDENTITY_CHARACTERS)}…`
+    : identity
 }
 
 /** A client chooses paths and names: none of them may move the cursor, colour the text or turn its direction. */

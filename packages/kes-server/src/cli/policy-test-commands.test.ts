@@ -6,6 +6,7 @@ import { ADMIN, FakeKes, IDENTITY, runKes } from '../../../../test/kes-cli/harne
 import { parseConfig } from '../config/load-config.ts'
 
 const STRANGER = 'd'.repeat(64)
+const PROXY = 'e'.repeat(64)
 
 let folder: string
 let file: string
@@ -16,7 +17,7 @@ beforeEach(() => {
   writeFileSync(
     file,
     `admin: {identity: ${ADMIN}}
-tls: {key: k, cert: c}
+tls: {key: k, cert: c, proxy: {identities: [${PROXY}], header: {cert: X-Cert}}}
 policy:
   my-app:
     allow: [/v1/key/create/my-app*, /v1/key/generate/my-app*, /v1/key/list/my-app*]
@@ -133,6 +134,11 @@ describe('kes policy explain', () => {
       'Policy      -',
       'Answer      denied (403): the identity has no policy',
       "To allow it add the identity to the 'identities' of a policy",
+    ])
+    expect(await explained(PROXY, 'GET /v1/status')).toEqual([
+      'Policy      -',
+      'Answer      denied (400): the identity is a TLS proxy',
+      'To allow it ask for the identity whose certificate it forwards',
     ])
     expect(await explained(STRANGER, 'GET /v1/ready')).toEqual([
       'Policy      -',

@@ -90,8 +90,10 @@ async function askConfig(file: string, identity: string): Promise<Rules> {
   const config = await readServerConfig(file)
   const set = new PolicySet({ admin: config.adminIdentity, policies: config.policies })
   const known = normalizeIdentity(identity)
+  const { certHeader, identities } = config.tls.proxy
+  const isProxy = certHeader !== undefined && identities.includes(known)
   return {
-    caller: { isAdmin: set.isAdmin(known), policy: set.policyOf(known) },
+    caller: { isAdmin: set.isAdmin(known), policy: set.policyOf(known), isProxy },
     isOpen: (path) => [...config.api].some(([each, { skipAuth }]) => each === path && skipAuth),
   }
 }

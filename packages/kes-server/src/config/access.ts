@@ -21,6 +21,8 @@ import type { Item, Section } from './section.ts'
 
 const API_KEY_PREFIX = 'kes:v1:'
 const WRITE_IDENTITY = "write 64 hex digits, as 'kes identity of' prints them"
+/** @see RFC 9110, section 5.1: a field name is a token. */
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const IDENTITY_OF = "write the identity that 'kes identity of <API key>' prints"
 
 export function readAdmin(section: Section): Pick<Config, 'adminIdentity' | 'adminIsDisabled'> {
@@ -34,15 +36,28 @@ export function readAdmin(section: Section): Pick<Config, 'adminIdentity' | 'adm
 
 export function readProxy(section: Section, admin: string): TlsProxyConfig {
   const items = section.list('identities')
-  const certHeader = section.section('header').text('cert')
-  if (items.length > 0 || certHeader !== undefined) {
-    const hint = 'remove it: a proxy is a client like any other, and its identity needs a policy'
-    section.advise(section.position, "'tls.proxy' has no effect", hint)
+  const header = section.section('header')
+  const certHeader = header.text('cert')
+  if (items.length > 0 && certHeader === undefined) {
+    const hint = 'name the header in which the proxy forwards certificates, or remove it'
+    section.advise(section.position, "'tls.proxy' has no effect without 'tls.proxy.header.cert'", hint)
+  }
+  if (items.length === 0 && certHeader !== undefined) {
+    const hint = 'list the identities of the proxies, or remove it'
+    section.advise(section.position, "'tls.proxy' has no effect without 'tls.proxy.identities'", hint)
+  }
+  if (certHeader !== undefined && !HEADER_NAME.test(certHeader)) {
+    const message = `kesconf: invalid tls proxy: '${certHeader}' is no name of a header`
+    section.error('ours', header.positionOf('cert'), message, "write a name such as 'X-Client-Cert'")
   }
   for (const { text, position } of items) {
-    if (text === '' || normalizeIdentity(text) !== admin) continue
-    const message = `kesconf: invalid tls proxy: identity '${display(text)}' is already admin`
-    section.error('proxy', position, message, 'remove it: the admin needs no proxy')
+    if (text !== '' && normalizeIdentity(text) === admin) {
+      const message = `kesconf: invalid tls proxy: identity '${display(text)}' is already admin`
+      section.error('proxy', position, message, 'remove it: the admin needs no proxy')
+    } else if (!isHexIdentity(text)) {
+      const hint = text.startsWith(API_KEY_PREFIX) ? IDENTITY_OF : WRITE_IDENTITY
+      section.warn(position, `'${display(text)}' is no identity: no proxy has it`, hint)
+    }
   }
   return {
     identities: items.map((item) => normalizeIdentity(item.text)),

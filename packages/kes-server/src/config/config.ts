@@ -43,6 +43,7 @@ export interface TlsConfig {
   readonly proxy: TlsProxyConfig
 }
 
+/** Has an effect if both say something. */
 export interface TlsProxyConfig {
   readonly identities: readonly string[]
   readonly certHeader: string | undefined

@@ -471,6 +471,22 @@ test('a second document is ignored with a warning, broken or not', () => {
   expect(parse(`${VALID}---\n[`).warnings).toHaveLength(1)
 })
 
+test.each([
+  [`{identities: [${USER}]}`, "6:3 warning 'tls.proxy' has no effect without 'tls.proxy.header.cert'"],
+  ['{header: {cert: X-Cert}}', "6:3 warning 'tls.proxy' has no effect without 'tls.proxy.identities'"],
+  [
+    `{identities: [kes:v1:secret], header: {cert: X-Cert}}`,
+    "6:24 warning 'kes:v1:***' is no identity: no proxy has it",
+  ],
+])('a TLS proxy that can not be one is a warning: %s', (proxy, warning) => {
+  expect(places(parse(`${HEAD}  proxy: ${proxy}\n${STORE}`).warnings)).toEqual([warning])
+})
+
+test.each(['X Cert', 'X-Cert:', ':path', 'X\u00e9'])('a proxy can not use the header %j', (name) => {
+  const proxy = `{identities: [${USER}], header: {cert: ${JSON.stringify(name)}}}`
+  expect(refusal(`${HEAD}  proxy: ${proxy}\n${STORE}`).message).toContain('is no name of a header')
+})
+
 test('a pattern that matches no API is a warning at the pattern', () => {
   const { warnings, config } = parse(`${VALID}policy:\n  p:\n    allow:\n    - /v1/status\n    - v1/ready\n`)
   expect(places(warnings)).toEqual(["14:7 warning the pattern 'v1/ready' matches no API"])
@@ -541,7 +557,7 @@ keys: [{name: a}, {name: b}]
 keystore: {sqlite: {path: k.db, key_file: r.key, argon2: {memory: 128MiB, passes: 5, parallelism: 2}}}
 `
   const { config: read, warnings } = parse(text)
-  expect(places(warnings)).toEqual(["11:3 warning 'tls.proxy' has no effect"])
+  expect(places(warnings)).toEqual(["12:18 warning 'proxy-1' is no identity: no proxy has it"])
   expect(read).toMatchObject({
     address: { host: '::1', port: 1234 },
     adminIdentity: 'disabled',

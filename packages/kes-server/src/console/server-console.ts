@@ -15,7 +15,8 @@ import { APIS, type Services } from '../http/routes.ts'
 import type { ErrorLog } from '../log/error-log.ts'
 import { normalizeIdentity, parseIdentity } from '../names.ts'
 import { readClientCas } from '../tls/credentials.ts'
-import type { Peer, RequestHandler } from '../tls/listener.ts'
+import type { RequestHandler } from '../tls/listener.ts'
+import type { Peer } from '../tls/peer.ts'
 import type { ListenerSettings } from '../tls/secure-context.ts'
 import { VERSION } from '../version.ts'
 import { loadConsole } from './load-console.ts'
@@ -163,7 +164,7 @@ async function stagesFor({
   return {
     stages,
     handle({ identity, ip }, request: IncomingMessage, response) {
-      peers.set(request, { ip, identity: parseIdentity(identity), problem: undefined })
+      peers.set(request, { ip, identity: parseIdentity(identity), problem: undefined, proxy: undefined })
       serve?.(request, response)
     },
   }

@@ -22,14 +22,8 @@ import type { ErrorLog, LoggedRequest } from '../log/error-log.ts'
 import { parseListPrefix } from '../names.ts'
 import { KeyWatch } from '../operations/watch-keys.ts'
 import { Http2Request } from '../tls/http2-exchange.ts'
-import {
-  createListener,
-  type Listener,
-  type ListenerOptions,
-  type Peer,
-  peerOf,
-  type RequestHandler,
-} from '../tls/listener.ts'
+import { createListener, type Listener, type ListenerOptions, type RequestHandler } from '../tls/listener.ts'
+import type { Peer } from '../tls/peer.ts'
 import type { ListenerSettings } from '../tls/secure-context.ts'
 import { type Intercept, intercepted } from './interception.ts'
 import { errorReply } from './json-reply.ts'
@@ -65,7 +59,7 @@ export interface StagesOptions extends LoggedServices {
   /** Makes the server whose requests are given to the handler. */
   readonly makeServer: (handler: RequestHandler) => Server
   /** Who has sent a request. */
-  readonly peerOf: (request: IncomingMessage | Http2Request) => Peer
+  readonly peerOf: (request: IncomingMessage | Http2Request, headers: IncomingHttpHeaders) => Peer
   /** @throws KesError for an API that is not to be had this way. */
   readonly checkOffered?: (api: Api) => void
 }
@@ -124,9 +118,13 @@ const API_BY_PATH = new Map(APIS.map((api) => [api.path, api]))
 /** The stages behind the TLS listener. */
 export async function createApp({ listener: options, intercept, ...rest }: AppOptions): Promise<App> {
   let made: Listener | undefined
+  const madeListener = (): Listener => {
+    if (made === undefined) throw new Error('fastify made no server')
+    return made
+  }
   const stages = await createStages({
     ...rest,
-    peerOf: ({ socket }) => peerOf(socket),
+    peerOf: ({ socket }, headers) => madeListener().callerOf(socket, headers),
     makeServer(handler) {
       made = createListener(
         { ...options, onNotice: (message) => rest.errorLog.info(message) },
@@ -135,8 +133,7 @@ export async function createApp({ listener: options, intercept, ...rest }: AppOp
       return made.server
     },
   })
-  if (made === undefined) throw new Error('fastify made no server')
-  const listener: Listener = made
+  const listener = madeListener()
   return {
     listener,
     reload(settings) {
@@ -243,7 +240,7 @@ export async function createStages({
       raw,
       headers: raw.headers,
       reply,
-      peer: peerOf(raw),
+      peer: peerOf(raw, raw.headers),
       rawPath,
       path: decodePath(rawPath) ?? rawPath,
       isCounted: false,
@@ -481,10 +478,11 @@ export async function createStages({
     }
   }
 
-  /** A stream outlives the rules that it was opened under. */
-  function isStillAllowed({ peer, path }: Exchange, api: Api): boolean {
+  /** A stream outlives the rules that it was opened under, and so may its caller the proxy that has named it. */
+  function isStillAllowed({ raw, headers, path }: Exchange, api: Api): boolean {
     return (
-      services.overrides.get(api.path)?.skipAuth === true || services.policies.isAllowed(peer.identity, path)
+      services.overrides.get(api.path)?.skipAuth === true ||
+      services.policies.isAllowed(peerOf(raw, headers).identity, path)
     )
   }
 
@@ -572,7 +570,8 @@ function isPathOf(api: Api, path: string): boolean {
 }
 
 function loggedRequest({ raw, path, peer }: Exchange): LoggedRequest {
-  return { method: raw.method ?? '', path, ip: peer.ip, identity: peer.identity }
+  const request = { method: raw.method ?? '', path, ip: peer.ip, identity: peer.identity }
+  return peer.proxy === undefined ? request : { ...request, proxy: peer.proxy }
 }
 
 /**

@@ -7,12 +7,14 @@ import type { Api } from './routes.ts'
 export interface Caller {
   readonly isAdmin: boolean
   readonly policy: Policy | undefined
+  /** Whether the config has it as a TLS proxy, which calls for others only. */
+  readonly isProxy?: boolean
 }
 
 export interface Verdict {
   readonly isAllowed: boolean
   /** What the server answers because of it: 200 stands for anything that the operation itself answers. */
-  readonly status: 200 | 403 | 404 | 405
+  readonly status: 200 | 400 | 403 | 404 | 405
   /** A sentence without its full stop. */
   readonly reason: string
   /** The pattern that decided. */
@@ -29,7 +31,7 @@ export interface Verdict {
  * @param isOpen - whether the config has `skip_auth` for an API.
  */
 export function explainRequest(
-  { isAdmin, policy }: Caller,
+  { isAdmin, policy, isProxy = false }: Caller,
   method: string,
   path: string,
   apis: readonly Api[],
@@ -55,6 +57,10 @@ export function explainRequest(
   if (isAdmin) return allowed('the identity is the admin, who may call everything')
   if (api.access === 'identity' && policy !== undefined)
     return allowed('the API is open to everybody with a policy')
+  if (isProxy) {
+    const hint = 'ask for the identity whose certificate it forwards'
+    return { ...verdict, isAllowed: false, status: 400, reason: 'the identity is a TLS proxy', hint }
+  }
   const denied = { ...verdict, isAllowed: false, status: 403 as const }
   if (policy === undefined) {
     const hint = "add the identity to the 'identities' of a policy"

@@ -14,6 +14,8 @@ export interface LoggedRequest {
   readonly path: string
   readonly ip: string
   readonly identity: string | undefined
+  /** The TLS proxy that the request came through. */
+  readonly proxy?: string
 }
 
 /**

@@ -2,18 +2,19 @@
  * The TLS socket: one port for HTTP/2 and HTTP/1.1, a client certificate asked of everyone.
  *
  * `node:https` accepts the connections and serves HTTP/1.1; a connection that negotiated `h2` is handed to
- * `node:http2` instead. Nothing here decides what a client may do: {@link peerOf} only says who it is.
+ * `node:http2` instead. Nothing here decides what a client may do: it is only said who it is.
  */
 import type { X509Certificate } from 'node:crypto'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { performServerHandshake, type ServerHttp2Session } from 'node:http2'
 import { createServer, type Server } from 'node:https'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { CertificateRequiredError, KesError } from '../errors.ts'
 import { clientIdentity } from '../identity/identity.ts'
-import type { Identity } from '../names.ts'
+import { ForwardedCallers } from './forwarded-callers.ts'
 import { Http2Request, Http2Response, outliveLastWrite } from './http2-exchange.ts'
+import type { Peer } from './peer.ts'
 import { type ClientCertificateMode, contextOptions, type ListenerSettings } from './secure-context.ts'
 
 const HANDSHAKE_TIMEOUT_MS = 10_000
@@ -23,14 +24,6 @@ const IDLE_TIMEOUT_MS = 90_000
 const REQUEST_TIMEOUT_MS = 300_000
 const HTTP2_STREAMS_MAX = 250
 const SWEEP_MS = 1_000
-
-/** Who stands at the other end of a connection. */
-export interface Peer {
-  readonly ip: string
-  readonly identity: Identity | undefined
-  /** Why there is no identity. */
-  readonly problem: KesError | undefined
-}
 
 export interface ListenerOptions extends ListenerSettings {
   readonly onNotice: (message: string) => void
@@ -44,7 +37,7 @@ const KNOWN_METHODS: ReadonlySet<string> = new Set(METHODS)
 
 const peers = new WeakMap<object, Peer>()
 
-/** The peer of a connection that the listener accepted. */
+/** Who stands at the other end of a connection that the listener accepted. */
 export function peerOf(socket: object): Peer {
   const peer = peers.get(socket)
   if (peer === undefined) throw new Error('the connection was not accepted by the listener')
@@ -53,7 +46,9 @@ export function peerOf(socket: object): Peer {
 
 export interface Listener {
   readonly server: Server
-  /** For the connections that come from now on. */
+  /** Who sends a request with these headers on a connection that the listener accepted. */
+  readonly callerOf: (socket: object, headers: IncomingHttpHeaders) => Peer
+  /** For the connections that come from now on; which of all peers are proxies, at once. */
   readonly reconfigure: (settings: ListenerSettings) => void
   /** Serves a connection that another process has accepted, in place of listening. */
   readonly take: (connection: Socket) => void
@@ -68,6 +63,7 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
   const connections = new Set<Socket>()
   const sessions = new Http2Sessions()
   let { clientCertificates } = options
+  let forwarded = ForwardedCallers.of(options)
   let isTaking = false
   const server = createServer(
     {
@@ -111,6 +107,10 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
 
   return {
     server,
+    callerOf(socket, headers) {
+      const peer = peerOf(socket)
+      return forwarded === undefined ? peer : forwarded.callerOf(peer, headers)
+    },
     take(connection) {
       // From this event on node:http looks after slow and idle connections; it would come with listening.
       if (!isTaking) server.emit('listening')
@@ -121,6 +121,7 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
     reconfigure(settings) {
       server.setSecureContext(contextOptions(settings))
       clientCertificates = settings.clientCertificates
+      forwarded = ForwardedCallers.of(settings)
     },
     stopAccepting() {
       server.close()
@@ -157,11 +158,12 @@ function describePeer(socket: TLSSocket, first: X509Certificate | undefined): Pe
   for (let next = first; next !== undefined && chain.length < 16; next = next.issuerCertificate) {
     chain.push(next.raw)
   }
-  if (chain.length === 0) return { ip, identity: undefined, problem: new CertificateRequiredError() }
+  const refused = (problem: KesError): Peer => ({ ip, identity: undefined, problem, proxy: undefined })
+  if (chain.length === 0) return refused(new CertificateRequiredError())
   try {
-    return { ip, identity: clientIdentity(chain), problem: undefined }
+    return { ip, identity: clientIdentity(chain), problem: undefined, proxy: undefined }
   } catch (problem) {
-    if (problem instanceof KesError) return { ip, identity: undefined, problem }
+    if (problem instanceof KesError) return refused(problem)
     throw problem
   }
 }

@@ -25,10 +25,18 @@ export interface ClientCertificateMode {
   readonly cas: readonly string[]
 }
 
+/** Peers that say in a header of each request who their caller is. */
+export interface ProxySettings {
+  readonly identities: readonly string[]
+  /** With the caller's certificate. */
+  readonly header: string
+}
+
 /** Who the server is, and whom it lets in. */
 export interface ListenerSettings {
   readonly credentials: TlsCredentials
   readonly clientCertificates: ClientCertificateMode
+  readonly proxies: ProxySettings | undefined
 }
 
 /**
@@ -44,12 +52,17 @@ export function assertUsable(settings: ListenerSettings): void {
   }
 }
 
+/** PEM certificates of the CAs that vouch for clients. */
+export function trustedCas({ cas }: ClientCertificateMode): string[] {
+  return [...getCACertificates('system'), ...cas]
+}
+
 export function contextOptions(options: ListenerSettings) {
-  const { isVerified, cas } = options.clientCertificates
+  const { clientCertificates: mode } = options
   return {
     key: options.credentials.keyPem,
     cert: options.credentials.certPem,
-    ca: isVerified ? [...getCACertificates('system'), ...cas] : [],
+    ca: mode.isVerified ? trustedCas(mode) : [],
     minVersion: 'TLSv1.2',
     ciphers: CIPHERS,
     honorCipherOrder: true,

@@ -1,6 +1,7 @@
 /** What can be said of a server's certificate, by the one that serves with it and by the one that is served. */
 import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
+import { isIssuedBy } from '../../tls/client-trust.ts'
 import { CliError } from '../outcome.ts'
 import { readCas } from '../servers.ts'
 import { shellWord } from '../shell-word.ts'
@@ -126,13 +127,5 @@ export function describeChainProblem(problem: ChainProblem, where: string): stri
       return `the certificate is signed by another key of '${problem.issuer}' than the one in ${where}`
     case 'unknown issuer':
       return `the certificate is signed by '${problem.issuer}', which is not among ${where}`
-  }
-}
-
-export function isIssuedBy(certificate: X509Certificate, authority: X509Certificate): boolean {
-  try {
-    return certificate.issuer === authority.subject && certificate.verify(authority.publicKey)
-  } catch {
-    return false // A key of another type than the signature's.
   }
 }

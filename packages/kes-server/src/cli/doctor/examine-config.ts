@@ -18,6 +18,7 @@ import {
 } from '../../inspect-store.ts'
 import { listenerSettingsOf } from '../../running-config.ts'
 import type { StoreHolder } from '../../store/store-lock.ts'
+import { isIssuedBy } from '../../tls/client-trust.ts'
 import { CredentialsError } from '../../tls/credentials.ts'
 import { assertUsable } from '../../tls/secure-context.ts'
 import { formatUtcTime } from '../format.ts'
@@ -30,7 +31,6 @@ import {
   explainChain,
   hasPurpose,
   isFor,
-  isIssuedBy,
   nameOf,
   namesIn,
   readAuthorities,
