@@ -208,15 +208,15 @@ function written(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (end: () => void) => {
-      response.off('close', onClose)
+      response.off('close', onDone)
       signal?.removeEventListener('abort', onAbort)
       end()
     }
-    const onClose = () => settle(resolve)
+    const onDone = () => settle(resolve)
     const onAbort = () => settle(() => reject(signal?.reason))
-    response.once('close', onClose)
+    response.once('close', onDone)
     signal?.addEventListener('abort', onAbort)
-    response.write(bytes, onClose)
+    response.write(bytes, onDone)
   })
 }
 

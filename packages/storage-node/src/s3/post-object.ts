@@ -1,5 +1,5 @@
 /** An upload from an HTML form: `POST /bucket` with multipart/form-data, signed by the policy in the form. */
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { Busboy } from '@fastify/busboy'
 import { type Call, type Reply, xmlReply } from './call.ts'
 import { S3Error } from './errors.ts'
@@ -119,7 +119,7 @@ function readForm({ headers, body }: Omit<Call, 'signed'>): Promise<Upload> {
         S3Error.of('InvalidArgument', { message: 'POST requires exactly one file upload per request.' }),
       ),
     )
-    const source = body() as Readable
+    const source = Readable.from(body())
     source.on('error', fail)
     source.pipe(parser)
   })
