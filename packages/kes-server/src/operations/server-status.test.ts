@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { StoreUnavailableError, StoreUnreachableError } from '../errors.ts'
 import { SqliteStore } from '../store/sqlite-store.ts'
 import { assertReady } from './server-status.ts'
@@ -14,6 +14,7 @@ beforeEach(() => {
 })
 afterEach(() => {
   vi.useRealTimers()
+  vi.restoreAllMocks()
 })
 
 test('a store whose disk does not answer is unreachable within 100 ms', async () => {
@@ -30,6 +31,27 @@ test('what is answered in time counts, also if this process was held up meanwhil
   answer.resolve()
   await expect(ready).resolves.toBeUndefined()
   expect(vi.getTimerCount()).toBe(1)
+})
+
+describe('a process that was held up itself', () => {
+  test('gives the disk the time again', async () => {
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(0)
+    const answer = Promise.withResolvers<void>()
+    const ready = assertReady({ status: () => answer.promise })
+    clock.mockReturnValue(500)
+    await vi.advanceTimersByTimeAsync(100)
+    answer.resolve()
+    await expect(ready).resolves.toBeUndefined()
+  })
+
+  test('does so for a second at most', async () => {
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(0)
+    const ready = assertReady({ status: () => new Promise(() => undefined) })
+    const refused = expect(ready).rejects.toThrow(StoreUnreachableError)
+    clock.mockReturnValue(1500)
+    await vi.advanceTimersByTimeAsync(100)
+    await refused
+  })
 })
 
 test('a store on a disk is not taken for one that hangs while this process has other things to do', async () => {
