@@ -9,6 +9,7 @@ import { test } from 'vitest'
 const VERSION_ARGUMENTS = {
   go: ['version'],
   curl: ['--version'],
+  nginx: ['-v'],
   openssl: ['version'],
   python3: ['--version'],
   cc: ['--version'],
