@@ -57,6 +57,8 @@ export class FakeConsole implements AsyncDisposable {
   readonly explained = new Map<string, object>()
   readonly policies = new Map<string, object>()
   readonly identities: string[] = []
+  /** What an upload is answered, once there is something. */
+  readonly uploaded = Promise.withResolvers<object>()
   /** Method and path of everything that was asked with a session. */
   readonly asked: string[] = []
   readonly #server: ReturnType<typeof createServer>
@@ -241,6 +243,7 @@ export class FakeConsole implements AsyncDisposable {
       prefixes: [],
       next: null,
     }),
+    'PUT /console/node/object/': () => this.uploaded.promise,
     'GET /console/node/objects-of-key/': () => {
       const objects = [...this.objects].flatMap(([bucket, all]) =>
         all.map(({ key, size }) => ({ bucket, key, size, kind: 'SSE-KMS' })),

@@ -113,6 +113,22 @@ test('a nonce and a session end with their time', async () => {
   expect((await page.send('GET', '/console/info')).json.code).toBe('SessionRequired')
 })
 
+test.each([
+  ['/v1/log/audit', 0],
+  ['/v1/log/error', 0],
+  ['/v1/key/watch/', 0],
+  ['/v1/key/list/', 120_000],
+])('a connection on which %s is silent is cut after %i ms, 0 for never', async (path, silenceMs) => {
+  let found: number | undefined
+  keyServer.handle = ({ identity }, { socket }, response) => {
+    found = socket.timeout ?? 0
+    response.end(identity)
+  }
+  await page.login(admin)
+  await page.send('GET', path)
+  expect(found).toBe(silenceMs)
+})
+
 test('the token of a session reaches nobody behind the console', async () => {
   let seen: object = {}
   keyServer.handle = (_, request, response) => {

@@ -140,6 +140,29 @@ browserTest(
   },
 )
 
+browserTest('an upload keeps the session of a page that nobody touches', async (browser) => {
+  await using fake = await FakeConsole.start()
+  fake.objects.set('bucket', [])
+  await withPage(browser, fake, async (page) => {
+    await page.clock.install()
+    await page.goto(`${fake.origin}/#/objects/bucket`)
+    await page.reload()
+    await logIn(page, fake.apiKey.toString())
+    await page.getByRole('button', { name: 'Upload' }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByLabel('Files').setInputFiles({ name: 'a', mimeType: '', buffer: Buffer.from('x') })
+    await dialog.getByRole('button', { name: 'Upload' }).click()
+    await expect.poll(() => fake.asked.some((call) => call.startsWith('PUT'))).toBe(true)
+    await page.clock.runFor('40:00')
+    expect(await dialog.isVisible()).toBe(true)
+
+    fake.uploaded.resolve({ etag: '' })
+    await page.getByText('1 object uploaded.').waitFor()
+    await page.clock.runFor('15:10')
+    await page.getByText('You were logged out').waitFor()
+  })
+})
+
 browserTest(
   'a key is deleted only when its name is typed, and what dies with it is said before',
   async (browser) => {
@@ -189,6 +212,10 @@ browserTest(
 
       await page.getByLabel('Filter by name').fill('key-0123')
       await page.getByText('10 keys').waitFor()
+
+      await page.getByLabel('Filter by name').fill('erased-one')
+      await page.getByRole('link', { name: 'its history' }).click()
+      await page.getByRole('heading', { name: 'erased-one' }).waitFor()
     })
   },
 )

@@ -55,7 +55,9 @@ browserTest(
     const dialog = page.getByRole('dialog')
     await dialog.getByLabel('Name').fill(BUCKET)
     await dialog.getByLabel('Default encryption').selectOption('SSE-KMS')
-    await dialog.getByLabel('Key (empty').fill(KEY)
+    const key = dialog.getByLabel('Key', { exact: true })
+    expect(await key.getAttribute('required')).not.toBeNull()
+    await key.fill(KEY)
     await dialog.getByRole('button', { name: 'Create' }).click()
     await page.getByText('Default encryption: SSE-KMS').waitFor()
     const { ServerSideEncryptionConfiguration } = await s3.send(

@@ -13,6 +13,7 @@ import { checkHost, checkOrigin, setSecurityHeaders } from './guard.ts'
 import { ROUTES, type Route, type Services } from './routes.ts'
 
 const ENDLESS = ['/v1/log/', '/v1/key/watch/']
+const PROBE_MS = 30_000
 const YEAR_SECONDS = 31_536_000
 
 export class App {
@@ -55,10 +56,9 @@ export class App {
     checkOrigin(request, this.#services.origin)
     this.#findSession(exchange)
     const session = sessionOf(exchange)
-    session.hold(
-      response,
-      ENDLESS.some((start) => path.startsWith(start)),
-    )
+    const isEndless = ENDLESS.some((start) => path.startsWith(start))
+    session.hold(response, isEndless)
+    if (isEndless) allowSilence(request)
     delete request.headers.authorization
     this.#services.keyServer.handle({ identity: session.identity, ip }, request, response)
   }
@@ -126,6 +126,12 @@ export class App {
     this.#services.keyServer.reportDefect(error, { method: request.method ?? '', path, ip, identity })
     return refusal('InternalError')
   }
+}
+
+/** The log of a server that nobody asks for anything is silent: whether the browser is still there, TCP asks then. */
+function allowSilence({ socket }: IncomingMessage): void {
+  socket.setTimeout(0)
+  socket.setKeepAlive(true, PROBE_MS)
 }
 
 /** @throws ConsoleError 404, or 405 with the header that says which methods there are. */

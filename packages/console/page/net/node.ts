@@ -112,9 +112,8 @@ export function listObjects(
   return session.json(`${nodePath('objects', bucket)}?${query}`, { signal })
 }
 
-export async function readObject(session: Session, bucket: string, key: string): Promise<Blob> {
-  const reply = await session.fetch(nodePath('object', bucket, key))
-  return await reply.blob()
+export function readObject(session: Session, bucket: string, key: string): Promise<Blob> {
+  return session.download(nodePath('object', bucket, key))
 }
 
 export function removeObject(session: Session, bucket: string, key: string): Promise<void> {

@@ -30,6 +30,7 @@ export class Session {
   readonly #token: string
   readonly #end = new AbortController()
   readonly #onEnd: (reason: string | undefined) => void
+  #transfers = 0
 
   /** @param onEnd - called once, with the reason if the visitor did not want it. */
   constructor(loggedIn: LoggedIn, onEnd: (reason: string | undefined) => void) {
@@ -44,6 +45,20 @@ export class Session {
   /** Fires when the session has ended; streams end with it. */
   get ended(): AbortSignal {
     return this.#end.signal
+  }
+
+  /** Whether an object is on its way, which may take longer than anybody waits in front of the page. */
+  get isTransferring(): boolean {
+    return this.#transfers > 0
+  }
+
+  async #transfer<T>(run: () => Promise<T>): Promise<T> {
+    this.#transfers++
+    try {
+      return await run()
+    } finally {
+      this.#transfers--
+    }
   }
 
   /** @throws ApiError for every status but 2xx, UnreachableError, or what `signal` was aborted with. */
@@ -85,8 +100,24 @@ export class Session {
     await reply.body?.cancel()
   }
 
-  /** Not with fetch(), which tells nothing of how far an upload has come. */
+  /** @throws as {@link fetch} */
+  download(path: string): Promise<Blob> {
+    return this.#transfer(async () => (await this.fetch(path)).blob())
+  }
+
+  /** @throws as {@link fetch} */
   upload(
+    path: string,
+    content: Blob,
+    headers: Readonly<Record<string, string>>,
+    onProgress: (bytes: number) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    return this.#transfer(() => this.#put(path, content, headers, onProgress, signal))
+  }
+
+  /** Not with fetch(), which tells nothing of how far an upload has come. */
+  #put(
     path: string,
     content: Blob,
     headers: Readonly<Record<string, string>>,

@@ -9,13 +9,15 @@ export interface EncryptionChoiceProps {
   /** What choosing nothing means. */
   readonly none: string
   readonly value: Encryption | null
+  /** S3 knows a default of a bucket with a named key only, and requests without. */
+  readonly takesNodeKey: boolean
   readonly onChange: (value: Encryption | null) => void
 }
 
 /** So many key names are offered; any other can be typed. */
 const OFFERED_MAX = 200
 
-export function EncryptionChoice({ label, none, value, onChange }: EncryptionChoiceProps) {
+export function EncryptionChoice({ label, none, value, takesNodeKey, onChange }: EncryptionChoiceProps) {
   const { keys } = useConsole()
   const kindId = useId()
   const offered: string[] = []
@@ -37,10 +39,10 @@ export function EncryptionChoice({ label, none, value, onChange }: EncryptionCho
       </select>
       {value?.kind === 'SSE-KMS' && (
         <TextField
-          label="Key (empty: the node’s key)"
+          label={takesNodeKey ? 'Key (empty: the node’s key)' : 'Key'}
           value={value.key_id ?? ''}
           onInput={(name) => onChange({ kind: 'SSE-KMS', key_id: name })}
-          isRequired={false}
+          isRequired={!takesNodeKey}
           offered={offered}
         />
       )}

@@ -95,7 +95,7 @@ const IDENTITIES_SHOWN = 100
 function IdentityTable({ identities: all }: { readonly identities: readonly string[] }) {
   const { session } = useConsole()
   const identities = all.slice(0, IDENTITIES_SHOWN)
-  const { value: details } = useLoaded(async () => {
+  const { value: details, problem } = useLoaded(async () => {
     const found = new Map<string, IdentityDetails>()
     for (const identity of identities) {
       found.set(identity, await describeIdentity(session, identity))
@@ -105,6 +105,7 @@ function IdentityTable({ identities: all }: { readonly identities: readonly stri
   if (identities.length === 0) return null
   return (
     <>
+      {problem !== undefined && <Problem>Who they are is not known: {problem}</Problem>}
       <table class="table-plain">
         <thead>
           <tr>

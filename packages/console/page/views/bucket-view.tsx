@@ -246,6 +246,7 @@ function EncryptionDialog({ bucket, encryption, onClose, onDone }: EncryptionDia
           label="What is put into the bucket from now on"
           none="not encrypted"
           value={value}
+          takesNodeKey={false}
           onChange={setValue}
         />
         <FormEnd problem={problem} label="Save" isDisabled={isBusy} onClose={onClose} />

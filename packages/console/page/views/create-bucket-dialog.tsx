@@ -44,6 +44,7 @@ export function CreateBucketDialog({ onClose, onDone }: CreateBucketDialogProps)
           label="Default encryption"
           none="none: objects lie in the clear"
           value={encryption}
+          takesNodeKey={false}
           onChange={setEncryption}
         />
         <FormEnd problem={problem} label="Create" isDisabled={isBusy} onClose={onClose} />

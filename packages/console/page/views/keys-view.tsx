@@ -126,14 +126,26 @@ function KeyTableView({ current }: { readonly current: string | undefined }) {
           <KeyCells row={row} tabIndex={tabIndex} isCurrent={row.name === current} />
         )}
       />
-      {rows.length === 0 && keys.isListed.value && (
-        <p class="empty">
-          {filter === '' && state === ''
-            ? 'There is no key yet. Create one: it never leaves the server.'
-            : 'No key matches.'}
-        </p>
-      )}
+      {rows.length === 0 && keys.isListed.value && <NoRows filter={filter.trim()} state={state} />}
     </>
+  )
+}
+
+/** The server lists no erased keys, but the journal has their names. */
+function NoRows({ filter, state }: { readonly filter: string; readonly state: string }) {
+  if (filter === '' && state === '') {
+    return <p class="empty">There is no key yet. Create one: it never leaves the server.</p>
+  }
+  return (
+    <p class="empty">
+      No key matches.
+      {filter !== '' && (
+        <>
+          {' '}
+          If one of this name was erased, <a href={routeTo('keys', [filter])}>its history</a> is there.
+        </>
+      )}
+    </p>
   )
 }
 

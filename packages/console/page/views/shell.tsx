@@ -3,6 +3,7 @@ import type { ComponentChildren } from 'preact'
 import { useEffect, useErrorBoundary, useRef } from 'preact/hooks'
 import { explainError } from '../net/api-error.ts'
 import type { StreamState } from '../net/follow.ts'
+import type { Session } from '../net/session.ts'
 import { Icon } from '../parts/icons.tsx'
 import { Identity, Name } from '../parts/name.tsx'
 import { Problem } from '../parts/problem.tsx'
@@ -32,9 +33,7 @@ export function Shell() {
       .logOut(reason)
       .catch((error: unknown) => tellFailed('The server was not told of the log-out', error))
   }
-  useIdleLogout(session.idleSeconds, readInfo, () =>
-    logOut('You were logged out after a time without input.'),
-  )
+  useIdleLogout(session, readInfo, () => logOut('You were logged out after a time without input.'))
   useLogoutAtEnd(logOut)
   useEffect(() => {
     document.title = `${LABELS[view]} – Latchkey`
@@ -168,20 +167,22 @@ function useLogoutAtEnd(logOut: () => void): void {
 const LOOK_MS = 5_000
 
 /**
- * A session lasts as long as there is somebody: input keeps it, also where it leads to no request, and streams alone do
- * not.
+ * A session lasts as long as there is somebody: input keeps it, also where it leads to no request, and so does an object
+ * that is on its way. Streams alone do not.
  */
-function useIdleLogout(seconds: number, keep: () => void, logOut: () => void): void {
+function useIdleLogout(session: Session, keep: () => void, logOut: () => void): void {
   const lastInput = useRef(Date.now())
   const lastKept = useRef(Date.now())
   useEffect(() => {
     const note = () => {
       lastInput.current = Date.now()
     }
+    const idleMs = session.idleSeconds * 1000
     const look = () => {
+      if (session.isTransferring) note()
       const now = Date.now()
-      if (now - lastInput.current > seconds * 1000) logOut()
-      else if (lastInput.current > lastKept.current && now - lastKept.current > (seconds * 1000) / 3) {
+      if (now - lastInput.current > idleMs) logOut()
+      else if (lastInput.current > lastKept.current && now - lastKept.current > idleMs / 3) {
         lastKept.current = now
         keep()
       }

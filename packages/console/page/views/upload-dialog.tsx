@@ -65,7 +65,13 @@ export function UploadDialog({ bucket, prefix, bucketDefault, onClose, onDone }:
       <form onSubmit={submit}>
         <label for={fieldId}>Files</label>
         <input id={fieldId} ref={field} type="file" multiple required />
-        <EncryptionChoice label="Encryption" none={standard} value={encryption} onChange={setEncryption} />
+        <EncryptionChoice
+          label="Encryption"
+          none={standard}
+          value={encryption}
+          takesNodeKey
+          onChange={setEncryption}
+        />
         {progress !== undefined && isBusy && (
           <p>
             <Name text={progress.name} />
