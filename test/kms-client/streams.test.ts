@@ -25,7 +25,7 @@ const STREAMS = {
 type StreamName = keyof typeof STREAMS
 const NAMES = Object.keys(STREAMS) as StreamName[]
 
-/** Long enough that the test's own process, which is client and server, answers a ping in a quarter of it. */
+/** Long enough that the test's own process, which is client and server, answers a question in a quarter of it. */
 const SILENCE_MS_MAX = 600
 
 const neverAnswer: Handler = () => undefined
@@ -116,6 +116,45 @@ describe('over h2', () => {
       expect(end).toMatchObject({ endpoint: `https://${proxy.endpoint}`, timeoutMs: SILENCE_MS_MAX })
     }
     expect(server.sockets).toHaveLength(1)
+  })
+
+  test('a dozen logs on one connection end with the network, too', async () => {
+    const logs = 12
+    let accepted = 0
+    const isComplete = Promise.withResolvers<void>()
+    await using server = await startFakeServer((_, response) => {
+      response.write(EVENT_LINE)
+      if (++accepted === logs) isComplete.resolve()
+    })
+    await using proxy = await TcpProxy.start(portOf(server))
+    await using client = openClient(server, { endpoint: proxy.endpoint })
+    const ends = Array.from({ length: logs }, () =>
+      drain(client.auditLog({ silenceMsMax: SILENCE_MS_MAX })).catch((error) => error),
+    )
+    await isComplete.promise
+    proxy.cut()
+    for (const end of await Promise.all(ends)) expect(end).toBeInstanceOf(KesTimeoutError)
+    expect(server.sockets).toHaveLength(1)
+  })
+
+  test('a dozen logs on one connection may all be silent', async () => {
+    await using server = await startFakeServer((_, response) => {
+      response.write('\n')
+      setTimeout(() => response.end(EVENT_LINE), 3 * SILENCE_MS_MAX)
+    })
+    await using client = openClient(server)
+    const logs = Array.from({ length: 12 }, () => client.auditLog({ silenceMsMax: SILENCE_MS_MAX }))
+    expect(await Promise.all(logs.map(drain))).toEqual(logs.map(() => 1))
+  })
+
+  test('a log goes on though its server takes no further request on the connection', async () => {
+    await using server = await startFakeServer((_, response) => {
+      response.write(EVENT_LINE)
+      response.stream.session?.close()
+      setTimeout(() => response.end(EVENT_LINE), 3 * SILENCE_MS_MAX)
+    })
+    await using client = openClient(server)
+    expect(await drain(client.auditLog({ silenceMsMax: SILENCE_MS_MAX }))).toBe(2)
   })
 
   test('a process that was busy for longer than a server may be silent has not lost its log', async () => {

@@ -12,13 +12,17 @@ import {
 } from './channel.ts'
 import type { Endpoint } from './endpoint.ts'
 
-/** How many signs of life are asked for, one after the other, before their absence means something. */
-const PINGS_MAX = 4
+/** How often a server is asked for a sign of life before its silence means something. */
+const QUESTIONS_MAX = 4
+const SETTINGS = { enablePush: false } as const
 
 export class Http2Channel implements HttpChannel {
   readonly #origin: string
   readonly #session: ClientHttp2Session
   #streams = 0
+  #isAsking = false
+  /** How many signs of life the server has given when it was asked. */
+  #signs = 0
   /** Why the session ended; its streams often hear no more than that it did. */
   #failure: Error | undefined
 
@@ -27,7 +31,7 @@ export class Http2Channel implements HttpChannel {
     this.#origin = endpoint.origin
     this.#session = connect(this.#origin, {
       createConnection: () => socket,
-      settings: { enablePush: false },
+      settings: SETTINGS,
     })
     this.#session.on('error', (error) => {
       this.#failure = error
@@ -91,17 +95,33 @@ export class Http2Channel implements HttpChannel {
   }
 
   /**
-   * Pings are counted, not timed: a process that was busy or asleep for long must not take its own silence for that of
-   * the server.
+   * Questions are counted, not timed: a process that was busy or asleep for long must not take its own silence for that
+   * of the server.
    */
   #askForLife(stream: ClientHttp2Stream, silenceMsMax: number): void {
     let unanswered = 0
+    let signs = this.#signs
     const timer = setInterval(() => {
-      if (unanswered === PINGS_MAX) this.#session.destroy(new KesTimeoutError(this.#origin, silenceMsMax))
-      else if (this.isOpen) this.#session.ping(() => (unanswered = 0))
+      if (signs !== this.#signs) unanswered = 0
+      signs = this.#signs
+      if (unanswered === QUESTIONS_MAX) this.#session.destroy(new KesTimeoutError(this.#origin, silenceMsMax))
+      else this.#ask()
       unanswered++
-    }, silenceMsMax / PINGS_MAX)
+    }, silenceMsMax / QUESTIONS_MAX)
     stream.once('close', () => clearInterval(timer))
+  }
+
+  /**
+   * By the settings once more, which a peer has to acknowledge. Node sends no ping on a connection that takes no further
+   * request, where a log may go on for hours. One question is under way at a time, whichever stream asks.
+   */
+  #ask(): void {
+    if (this.#isAsking || this.#session.destroyed) return
+    this.#isAsking = true
+    this.#session.settings(SETTINGS, (error) => {
+      this.#isAsking = false
+      if (error === null) this.#signs++
+    })
   }
 }
 
