@@ -17,6 +17,7 @@ export interface LogStream {
    * closed, the stream stays open for it.
    */
   open(reader: StreamReader): Promise<void>
+  /** After it was opened: whoever listens to its end since then finds it gone. */
   add(reader: StreamReader): void
   /** Ends every stream, so that its connection can close. */
   close(): void
@@ -39,14 +40,16 @@ export class Broadcast implements LogStream {
 
   open(reader: StreamReader): Promise<void> {
     this.#coming.add(reader)
-    reader.on('close', () => this.#coming.delete(reader))
+    reader.on('close', () => {
+      this.#coming.delete(reader)
+      this.#readers.delete(reader)
+    })
     return Promise.resolve()
   }
 
   add(reader: StreamReader): void {
     this.#coming.delete(reader)
     this.#readers.add(reader)
-    reader.on('close', () => this.#readers.delete(reader))
   }
 
   send(line: string): void {
