@@ -64,14 +64,28 @@ test('a disable goes out a turn after the uses before it, and those behind it af
   expect(outcomes).toEqual(['use 1', 'disable', 'use 2', 'use 3'])
 })
 
+test('so does one whose event could not be written', async () => {
+  const { sink, held, outcomes, hold } = holder()
+  hold('use')
+  await nextTurn()
+  hold('disable', true)
+  const released = held.released()
+  sink.calls[0]?.resolve()
+  sink.calls[1]?.reject(new Error('the disk is full'))
+  await new Promise((resolve) => process.nextTick(resolve))
+  expect(outcomes).toEqual(['use'])
+  await released
+  expect(outcomes).toEqual(['use', 'disable'])
+})
+
 test('what could not be written is refused, but for what takes keys out of use; a note says how many', async () => {
-  const { sink, outcomes, hold } = holder()
+  const { sink, held, outcomes, hold } = holder()
   hold('use')
   hold('disable', true)
   await nextTurn()
   sink.isAccepting = false
   sink.calls[0]?.reject(new Error('the disk is full'))
-  await nextTurn()
+  await held.released()
   expect(outcomes).toEqual(['use refused', 'disable'])
 
   // Nothing is even tried for a use now, and the lock of a key still is.

@@ -75,7 +75,10 @@ export class HeldReplies {
       // The writer tells the operator why.
       this.#unrecorded += unrecorded
       await before
-      for (const reply of replies) this.#refuse(reply)
+      for (const reply of replies) {
+        if (reply.isUrgent) await laterTurn()
+        this.#refuse(reply)
+      }
       return
     }
     await before
