@@ -236,7 +236,7 @@ no problems, no warnings
 
   test('leads past a CA that was made anew under its old name', async () => {
     const keys = keyPairOf('servers anew', 'p256')
-    const anew = await makeCertificate({
+    const anew = makeCertificate({
       subjectCommonName: 'servers',
       publicKey: keys.publicKey,
       issuer: keys,
@@ -694,7 +694,7 @@ no problems, no warnings
 async function certificateWith(fields: Partial<CertificateOptions>): Promise<Credentials> {
   const issuer: Authority = await authorityOf('servers')
   const keys = keyPairOf('examined', 'p256')
-  const certificate = await makeCertificate({
+  const certificate = makeCertificate({
     subjectCommonName: 'localhost',
     publicKey: keys.publicKey,
     issuer,

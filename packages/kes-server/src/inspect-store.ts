@@ -1,5 +1,6 @@
 /**
- * Looks into a key store that a server may have open, or could not open: nothing is locked, made, migrated or changed.
+ * Looks into a key store that a server may have open, or could not open: nothing is made, migrated or changed, and
+ * nothing stays locked.
  */
 import { existsSync } from 'node:fs'
 import type { FsKeystore, SqliteKeystore } from './config/keystore-config.ts'

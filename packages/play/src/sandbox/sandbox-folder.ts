@@ -88,9 +88,9 @@ export class SandboxFolder implements Disposable {
   }
 
   /** The same identity for programs that take a key and a certificate; made anew each time, so that it lasts. */
-  async writeIdentityFiles(name: 'root', { apiKey }: Identity): Promise<{ key: string; cert: string }> {
+  writeIdentityFiles(name: 'root', { apiKey }: Identity): { key: string; cert: string } {
     const privateKey = apiKey.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
-    const certificate = await makeClientCertificate(apiKey)
+    const certificate = makeClientCertificate(apiKey)
     return {
       key: this.#write(`${name}.key`, privateKey),
       cert: this.#write(`${name}.cert`, certificate.toString()),

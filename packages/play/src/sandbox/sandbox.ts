@@ -129,7 +129,7 @@ async function openKept({
     folder,
     certificates,
     root,
-    rootFiles: await folder.writeIdentityFiles('root', root),
+    rootFiles: folder.writeIdentityFiles('root', root),
     nodeIdentity: folder.keepIdentity('node'),
     secretKey: folder.keepSecretKey(),
     sealKeyFile: folder.keepSealKey(),

@@ -228,7 +228,7 @@ async function examineTls(
   const look = `openssl s_client -connect ${where} -showcerts </dev/null`
   let shaken: Handshake
   try {
-    const client = credentials && (await presented(credentials))
+    const client = credentials && presented(credentials)
     shaken = await shakeHands({ host, port, authorities: trust && pemOf(trust), client })
   } catch (error) {
     const isOther = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST/.test(codeOf(error))
@@ -269,9 +269,9 @@ function pemOf(trust: Authorities): string[] | undefined {
 }
 
 /** The certificate that the client presents. */
-async function presented({ apiKey, certificate }: Credentials) {
+function presented({ apiKey, certificate }: Credentials) {
   if (apiKey !== undefined) {
-    return { cert: (await makeClientCertificate(apiKey)).toString(), key: apiKey.privateKey }
+    return { cert: makeClientCertificate(apiKey).toString(), key: apiKey.privateKey }
   }
   return certificate && { cert: certificate.cert.toString(), key: privateKeyOf(certificate.key) }
 }
