@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Secret } from '../../packages/kes-server/src/config/secret.ts'
 import { clientOf, identityOf, keyPairOf } from '../sandbox/certificates.ts'
 import { startTestServer, type TestServer, type TestServerOptions } from '../sandbox/server.ts'
+import { jsonOf } from '../wire/replies.ts'
 import { Browser } from './browser.ts'
 
 const admin = keyPairOf('admin')
@@ -63,6 +64,9 @@ describe.each([1, 2])('with %i workers', (workers) => {
     expect((await page.send('PUT', '/v1/key/enable/life')).status).toBe(200)
     const erased = await page.send('DELETE', '/v1/key/delete/life?receipt=true')
     expect(erased.status).toBe(200)
+    const receipt = '/v1/key/history/life?receipt=true'
+    expect((await page.send('GET', receipt)).json).toEqual(erased.json)
+    expect(jsonOf(await server.request('GET', receipt))).toEqual(erased.json)
     expect((await page.send('GET', '/v1/key/describe/life')).json).toMatchObject({ code: 'KeyNotFound' })
   })
 

@@ -131,6 +131,14 @@ browserTest(
     await expect(download()).rejects.toThrow()
     await checkLook()
 
+    // The receipt is there in the next session, too.
+    await page.getByRole('button', { name: 'Log out' }).click()
+    await logIn(page, programs.apiKey.toString())
+    await page.getByRole('link', { name: KEY, exact: true }).click()
+    await page.getByText('There is no key of this name.').waitFor()
+    expect(JSON.parse((await saved(page, 'Download receipt')).toString())).toEqual(JSON.parse(receipt))
+    await checkLook()
+
     expect(wrongs).toEqual([])
   },
 )

@@ -153,6 +153,11 @@ export class FakeKes implements Client {
     return { name, erasedAt: CREATED_AT, erasedBy: IDENTITY, document: `{"name":"${name}"}\n` }
   }
 
+  async erasureReceipt(name: string) {
+    if (this.keys.has(name)) throw keyNotFound()
+    return { name, erasedAt: CREATED_AT, erasedBy: IDENTITY, document: `{"name":"${name}"}\n` }
+  }
+
   async *keyHistory(name: string) {
     this.calls.push(`history ${name}`)
     this.#key(name)

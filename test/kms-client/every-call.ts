@@ -44,6 +44,7 @@ export const EVERY_CALL: Readonly<Record<CallName, ClientCall>> = {
   deleteKey: { kind: 'change', run: (client) => client.deleteKey('k') },
   deleteKeyWithReceipt: { kind: 'change', run: (client) => client.deleteKeyWithReceipt('with-receipt') },
   cancelKeyDeletion: { kind: 'change', run: (client) => client.cancelKeyDeletion('k') },
+  erasureReceipt: { kind: 'read', run: (client) => client.erasureReceipt('erased') },
   keyHistory: { kind: 'read', run: (client) => first(client.keyHistory('k')) },
   enableKey: { kind: 'change', run: (client) => client.enableKey('k') },
   disableKey: { kind: 'repeatable change', run: (client) => client.disableKey('k') },

@@ -51,6 +51,27 @@ describe('over the wire', () => {
     )
   })
 
+  test('the receipt of the last erasure is given again, also when the name has a new key, and is the same', async () => {
+    await using server = await startTestServer({ keys: ['a'] })
+    const path = '/v1/key/history/a?receipt=true'
+    expectError(await server.request('GET', path), 404, 'key does not exist', 'KeyNotFound')
+    await server.request('DELETE', '/v1/key/delete/a')
+    expect(jsonOf(await server.request('GET', path))).toMatchObject({
+      format: 'latchkey receipt v1',
+      name: 'a',
+      journal: { action: 'erase', identity: server.admin.identity },
+    })
+    await put(server, 'create/a?reuse=true')
+    const second = jsonOf(await server.request('DELETE', '/v1/key/delete/a?receipt=true'))
+    await put(server, 'create/a?reuse=true')
+    for (let round = 0; round < 30; round += 1) {
+      await put(server, 'disable/a')
+      await put(server, 'enable/a')
+    }
+    expect(jsonOf(await server.request('GET', path))).toEqual(second)
+    expect((await server.request('GET', '/v1/key/history/a?receipt=maybe')).status).toBe(400)
+  })
+
   test('a history names every change, also of an erased key, with identity and address', async () => {
     await using server = await startTestServer()
     for (const step of ['create/a', 'disable/a', 'enable/a']) await put(server, step)
@@ -251,6 +272,23 @@ describe('the command line', () => {
     expect(readFileSync(file('new'), 'utf8')).toBe('{"name":"a"}\n')
     expect((await runKes(['key', 'rm', 'a', '--receipt', file('newer')], { kes })).code).toBe(1)
     expect(() => readFileSync(file('newer'))).toThrow('ENOENT')
+  })
+
+  test('history writes the receipt of an erased key to a new file', async () => {
+    const kes = new FakeKes()
+    await kes.createKey('a')
+    const receipt = ['key', 'history', 'a', '--receipt', file('receipt')]
+    expect(await runKes(receipt, { kes })).toMatchObject({
+      code: 1,
+      stderr: 'Error: failed to read the receipt of key "a": key does not exist\n',
+    })
+    await kes.deleteKey('a')
+    expect(await runKes(receipt, { kes })).toMatchObject({ code: 0, stdout: '' })
+    expect(readFileSync(file('receipt'), 'utf8')).toBe('{"name":"a"}\n')
+    expect(await runKes(receipt, { kes })).toMatchObject({
+      code: 1,
+      stderr: `Error: the file '${file('receipt')}' exists already\n`,
+    })
   })
 
   test('head, key and export print what a script reads', async () => {

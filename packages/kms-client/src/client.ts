@@ -326,6 +326,15 @@ export class KesClient implements AsyncDisposable {
     return this.#entries(keyPath('history', name), decodeKeyHistory, options)
   }
 
+  /**
+   * The receipt of the last erasure of a key of this name: also if nobody asked for it then, or a waiting period ended.
+   *
+   * @throws {@link KeyNotFoundError} if none was erased, {@link ErasePendingError} while it is not off the disk
+   */
+  async erasureReceipt(name: string, options?: CallOptions): Promise<ErasureReceipt> {
+    return await this.#get(`${keyPath('history', name)}?receipt=true`, decodeReceipt, options)
+  }
+
   /** Lets a disabled key be used again; an enabled one stays as it is. @throws {@link KeyNotFoundError} */
   async enableKey(name: string, options?: CallOptions): Promise<void> {
     await this.#send({ method: 'PUT', path: keyPath('enable', name) }, options)

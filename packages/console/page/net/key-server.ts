@@ -131,6 +131,11 @@ export async function keyHistory(session: Requests, name: string): Promise<reado
   return entries
 }
 
+/** Of the last erasure of a key of this name. */
+export function erasureReceipt(session: Requests, name: string): Promise<ErasureReceipt> {
+  return session.json(`${keyPath('history', name)}?receipt=true`)
+}
+
 export async function listPolicies(session: Requests): Promise<readonly string[]> {
   const { names } = await session.json<{ names: readonly string[] }>('/v1/policy/list/')
   return names

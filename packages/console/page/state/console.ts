@@ -14,7 +14,7 @@ export class Console {
   readonly keys: KeyTable
   readonly activity: Activity
   readonly info: Signal<ServerInfo | undefined> = signal(undefined)
-  /** Of the keys that were erased in this session: the server gives each but once. */
+  /** Of the keys that were erased in this session: who may erase a key may not always read its history. */
   readonly receipts = signal<ReadonlyMap<string, ErasureReceipt>>(new Map())
 
   constructor(session: Session) {

@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import {
   changeKey,
   type ErasureReceipt,
+  erasureReceipt,
   type JournalEntry,
   keyHistory,
   type PlainChange,
@@ -38,6 +39,7 @@ export function KeyDetail({ name }: { readonly name: string }) {
   const { isBusy, problem, run } = useAction()
   void keys.version.value
   const row = keys.get(name)
+  const history = useLoaded(() => keyHistory(session, name), [name, `${row?.state} ${row?.revision}`])
   const change = (what: PlainChange) =>
     run(async () => {
       await changeKey(session, what, name)
@@ -96,9 +98,9 @@ export function KeyDetail({ name }: { readonly name: string }) {
           {problem !== undefined && <Problem>{problem}</Problem>}
         </>
       )}
-      <ReceiptCard name={name} />
+      <ReceiptCard name={name} erasure={history.value?.findLast(({ action }) => action === 'erase')} />
       {row !== undefined && row.state !== 'erased' && <Impact name={name} />}
-      <History name={name} of={`${row?.state} ${row?.revision}`} />
+      <History name={name} entries={history.value} problem={history.problem} />
       {isErasing && <EraseKeyDialog name={name} onClose={() => setErasing(false)} />}
     </section>
   )
@@ -160,12 +162,37 @@ function Impact({ name }: { readonly name: string }) {
   )
 }
 
-function ReceiptCard({ name }: { readonly name: string }) {
-  const { receipts } = useConsole()
-  const receipt = receipts.value.get(name)
-  if (receipt === undefined) return null
-  return <Receipt receipt={receipt} />
+interface ReceiptCardProps {
+  readonly name: string
+  /** The last one under this name, as far as the history is known. */
+  readonly erasure: JournalEntry | undefined
 }
+
+function ReceiptCard({ name, erasure }: ReceiptCardProps) {
+  const { session, receipts } = useConsole()
+  const own = receipts.value.get(name)
+  const isOwn = own !== undefined && own.journal.number >= (erasure?.number ?? 0)
+  const { isBusy, problem, run } = useAction()
+  if (isOwn) return <Receipt receipt={own} />
+  if (erasure === undefined) return null
+  const download = () =>
+    run(async () => saveJson(`receipt-${name}.json`, await erasureReceipt(session, name)))
+  return (
+    <div class="card receipt">
+      <h3>Receipt of the erasure</h3>
+      <p>
+        Erased at <Moment time={parseTime(erasure.time)} />. {SIGNED}
+      </p>
+      {problem !== undefined && <Problem>{problem}</Problem>}
+      <button type="button" disabled={isBusy} onClick={download}>
+        <Icon name="import" />
+        Download receipt
+      </button>
+    </div>
+  )
+}
+
+const SIGNED = 'The receipt is signed, and proves it without this server.'
 
 function Receipt({ receipt }: { readonly receipt: ErasureReceipt }) {
   const title = useRef<HTMLHeadingElement>(null)
@@ -179,8 +206,7 @@ function Receipt({ receipt }: { readonly receipt: ErasureReceipt }) {
         Receipt of the erasure
       </h3>
       <p>
-        Erased at <Moment time={parseTime(receipt.erased_at)} />. The server gives this signed receipt once:
-        keep it.
+        Erased at <Moment time={parseTime(receipt.erased_at)} />. {SIGNED}
       </p>
       <ul class="quiet">
         {receipt.not_covered.map((each) => (
@@ -197,10 +223,13 @@ function Receipt({ receipt }: { readonly receipt: ErasureReceipt }) {
 
 const ENTRIES_SHOWN = 100
 
-/** @param of - moves when there is more of it. */
-function History({ name, of }: { readonly name: string; readonly of: string }) {
-  const { session } = useConsole()
-  const { value: entries, problem } = useLoaded(() => keyHistory(session, name), [name, of])
+interface HistoryProps {
+  readonly name: string
+  readonly entries: readonly JournalEntry[] | undefined
+  readonly problem: string | undefined
+}
+
+function History({ name, entries, problem }: HistoryProps) {
   const latest = (entries ?? []).slice(-ENTRIES_SHOWN).reverse()
   const earlier = (entries?.length ?? 0) - latest.length
   return (

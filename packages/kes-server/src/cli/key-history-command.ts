@@ -4,8 +4,14 @@ import type { ClientFlags, KesCommand, OutputFlags } from './command.ts'
 import { formatTable, formatUtcTime } from './format.ts'
 import { type Io, printJson } from './io.ts'
 import { collect } from './name-list.ts'
+import { CliError } from './outcome.ts'
 import { paint } from './paint.ts'
+import type { Servers } from './servers.ts'
 import { withServers } from './with-servers.ts'
+
+interface HistoryFlags extends ClientFlags, OutputFlags {
+  readonly receipt?: string
+}
 
 export function addKeyHistoryCommand(group: KesCommand, io: Io): void {
   const command = group
@@ -13,11 +19,16 @@ export function addKeyHistoryCommand(group: KesCommand, io: Io): void {
     .description('Print who made, changed and erased a key, when and from where')
     .usage('[options] <name>')
     .argument('[name]')
+    .option('--receipt <file>', 'Write the signed receipt of its last erasure to a new file instead')
     .addClientOptions()
     .addJsonOption()
     .addColorOption()
-  command.action(async (name: string | undefined, flags: ClientFlags & OutputFlags) => {
+  command.action(async (name: string | undefined, flags: HistoryFlags) => {
     if (name === undefined) throw command.usageError('no key name specified')
+    const { receipt } = flags
+    if (receipt !== undefined) {
+      return await withServers(io, flags, (servers) => writeReceipt(servers, name, receipt))
+    }
     const path = `/v1/key/history/${name}`
     const failure = `failed to read the history of key "${name}"`
     const entries = await withServers(io, flags, (servers) =>
@@ -37,6 +48,18 @@ export function addKeyHistoryCommand(group: KesCommand, io: Io): void {
     const [header = '', ...lines] = formatTable([['Entry', 'Time', 'Action', 'State', 'From', 'By'], ...rows])
     io.stdout.write(`${[paint('bold', header, io.stdout, io.env, flags.color), ...lines].join('\n')}\n`)
   })
+}
+
+async function writeReceipt(servers: Servers, name: string, file: string): Promise<void> {
+  const { writeFileAtomically } = await import('./file.ts')
+  const path = `/v1/key/history/${name}`
+  const failure = `failed to read the receipt of key "${name}"`
+  const { document } = await servers.call({ method: 'GET', path, failure }, (client, options) =>
+    client.erasureReceipt(name, options),
+  )
+  if (!writeFileAtomically(file, document, { mode: 0o600, replace: false })) {
+    throw new CliError(`the file '${file}' exists already`)
+  }
 }
 
 /** As the server sends it. */

@@ -34,7 +34,7 @@ import { generateDataKey } from '../operations/generate-data-key.ts'
 import { hmac } from '../operations/hmac.ts'
 import { describeIdentity, describeSelf, listIdentities } from '../operations/identities.ts'
 import { importKey } from '../operations/import-key.ts'
-import { keyHistory } from '../operations/key-history.ts'
+import { keyHistory, lastReceipt } from '../operations/key-history.ts'
 import { listKeyDetails, listKeys, parseListArgument } from '../operations/list-keys.ts'
 import { describePolicy, listPolicies, type Origin, readPolicy } from '../operations/policies.ts'
 import { journalEntries, journalHead } from '../operations/read-journal.ts'
@@ -283,6 +283,8 @@ export const APIS: readonly Api[] = [
     path: '/v1/key/history/',
     run({ ring }, { argument, query }) {
       const name = parseKeyName(argument)
+      if (parseFlag(query, 'receipt'))
+        return json(`receipt of secret key '${name}' read`, lastReceipt(ring, name))
       return json(`history of secret key '${name}' read`, keyHistory(ring, name, parseAfter(query)))
     },
   }),

@@ -140,7 +140,25 @@ export class Journal {
    * @throws {@link RecordDamagedError} (502) if the last entry was changed, or is of no erasure.
    */
   lastErasureOf(name: KeyName): RecordedEntry {
-    const stored = this.#store.lastEntryOf(name)
+    return this.#proveErasure(name, this.#store.lastEntryOf(name))
+  }
+
+  /**
+   * The last erasure under this name, whatever the name was used for since; undefined if there was none.
+   *
+   * @throws {@link RecordDamagedError} (502) if its entry was changed.
+   */
+  erasureOf(name: KeyName): RecordedEntry | undefined {
+    let erasure: StoredEntry | undefined
+    for (let after = 0; ; ) {
+      const page = this.#store.readEntriesOf(name, after, PAGE_ENTRIES)
+      erasure = page.findLast((stored) => readEntry(stored)?.action === 'erase') ?? erasure
+      if (page.length < PAGE_ENTRIES) return erasure && this.#proveErasure(name, erasure)
+      after = page.at(-1)?.number ?? 0
+    }
+  }
+
+  #proveErasure(name: KeyName, stored: StoredEntry | undefined): RecordedEntry {
     const entry = stored && this.#isSigned(stored) ? readEntry(stored) : undefined
     if (stored !== undefined && entry?.name === name && entry.action === 'erase')
       return { entry, bytes: stored.entry, signature: stored.signature }

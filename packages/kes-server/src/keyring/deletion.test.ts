@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import {
+  ErasePendingError,
   KeyExistsError,
   KeyNotFoundError,
   KeyPendingDeletionError,
@@ -206,7 +207,10 @@ describe('when the period is over', () => {
       scheduled_entry: entries[1]?.number,
     })
     verified()
+    expect(() => open.ring.erasureOf(orders)).toThrow(ErasePendingError)
     await open.store.purge()
+    const { entry } = open.ring.erasureOf(orders)
+    expect(entry).toEqual(entries[2])
     // The receipt waits for whoever asks first.
     await expect(open.ring.erase(orders, bob)).resolves.toMatchObject({ entry: { action: 'erase', ip: '' } })
     expect(() => open.ring.erase(orders, bob)).toThrow(KeyNotFoundError)

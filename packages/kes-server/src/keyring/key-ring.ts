@@ -10,6 +10,7 @@ import { formatPeriod } from '../encoding/period.ts'
 import { randomSecret } from '../encoding/secret-bytes.ts'
 import { formatMilliseconds, now } from '../encoding/timestamp.ts'
 import {
+  ErasePendingError,
   InvalidKeySizeError,
   KeyDisabledError,
   KeyNotFoundError,
@@ -517,6 +518,21 @@ export class KeyRing {
       revision: 0,
     }
     return { ...erasure, ...unknown, keyId }
+  }
+
+  /**
+   * The last erasure under this name, of which a receipt may be given.
+   *
+   * @throws {@link KeyNotFoundError} (404) if there was none, {@link ErasePendingError} (503) while a file of the store may
+   *   still hold the record, {@link RecordDamagedError} (502)
+   */
+  erasureOf(name: KeyName): RecordedEntry {
+    const erasure = this.#journal.erasureOf(name)
+    if (erasure === undefined) throw new KeyNotFoundError()
+    if (this.#store.mayHoldErased(name)) {
+      throw new ErasePendingError({ detail: `the files of the store may still hold key '${name}'` })
+    }
+    return erasure
   }
 
   /** The backups that were made while the key of this entry existed. */

@@ -1,6 +1,11 @@
 /** `GET /v1/key/history/<name>`: what the journal says of one name, also of keys that were erased. */
 import { KeyNotFoundError } from '../errors.ts'
-import { type EntryDocument, entryDocument } from '../journal/document.ts'
+import {
+  type EntryDocument,
+  entryDocument,
+  type ReceiptDocument,
+  receiptDocument,
+} from '../journal/document.ts'
 import type { KeyRing } from '../keyring/key-ring.ts'
 import type { KeyName } from '../names.ts'
 
@@ -25,4 +30,14 @@ export function keyHistory(ring: KeyRing, name: KeyName, after: number): KeyHist
     entries: entries.map(entryDocument),
     ...(last === undefined ? {} : { continue_at: last.entry.number }),
   }
+}
+
+/**
+ * The receipt of the last erasure of a key of this name: also if nobody asked for it then, or a waiting period ended.
+ *
+ * @throws {@link KeyNotFoundError} (404) if none was erased, ErasePendingError (503)
+ */
+export function lastReceipt(ring: KeyRing, name: KeyName): ReceiptDocument {
+  const erasure = ring.erasureOf(name)
+  return receiptDocument(erasure, ring.backupsOf(erasure))
 }

@@ -261,9 +261,11 @@ describe('a key that is erased', () => {
     expect(store.read(a)).toBeUndefined()
     expect(store.has(a)).toBe(false)
     expect(store.isErasing(a)).toBe(true)
+    expect(store.mayHoldErased(a)).toBe(true)
 
     remove.mockRestore()
     expect(await store.purge()).toBe(true)
+    expect(store.mayHoldErased(a)).toBe(false)
     expect(readdirSync(folder)).toEqual([])
     await store.finishErasure(a)
     expect(store.isErasing(a)).toBe(false)

@@ -125,6 +125,11 @@ export class FsStore extends SqliteStore {
     await super.finishErasure(name)
   }
 
+  override mayHoldErased(name: KeyName): boolean {
+    const isFileErased = !super.has(name) && this.isErasing(name) && this.folder.has(name)
+    return isFileErased || super.mayHoldErased(name)
+  }
+
   override async purge(): Promise<boolean> {
     for (const name of this.erasingNames()) this.#removeErased(name)
     return super.purge()

@@ -119,6 +119,8 @@ export interface KeyStore extends JournalStore, BackupLog {
   erase(name: KeyName, tombstone: ErasedName | undefined): void
   /** Whether a key of this name was erased and no call of {@link KeyStore.finishErasure} has ended well since. */
   isErasing(name: KeyName): boolean
+  /** Whether something that was erased under this name may still stand in the store's files. */
+  mayHoldErased(name: KeyName): boolean
   /**
    * What stands under a name that is no key's, in a store whose keys are files; undefined if nothing does, empty if it
    * is no file of a fit size. The file of a key that is being erased counts as nothing.

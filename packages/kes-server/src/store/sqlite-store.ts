@@ -284,6 +284,10 @@ export class SqliteStore implements KeyStore, SealChanges {
     return this.#attempt('delete key', () => this.#erasures.has(name))
   }
 
+  mayHoldErased(name: KeyName): boolean {
+    return this.#attempt('read key', () => this.#erasures.isDue(name))
+  }
+
   /** Keys are rows, and a name without one is free or reserved. */
   readStray(_name: KeyName): Buffer | undefined {
     return undefined
