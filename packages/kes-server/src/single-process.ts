@@ -29,12 +29,14 @@ export async function startSingleProcess({
   if ((config.workers ?? 1) > 1)
     errorLog.warn('this key store is served by one process: workers are not started')
   const listener = listenerSettingsOf(config)
-  const core = await openCore({ config, hub: new SingleProcess(metrics), metrics, tally, errorLog, clocks })
+  const hub = new SingleProcess(metrics)
+  const core = await openCore({ config, hub, metrics, tally, errorLog, clocks })
   const auditLog = new AuditLog(createLogger(auditOutput), {
     isPrinted: auditLevel <= INFO,
     file: core.auditWriter && new HeldReplies(core.auditWriter),
     stream: auditStream,
   })
+  hub.beforeAcknowledging(() => auditLog.released())
   let app: App | undefined
   try {
     app = await createApp({ services: core.services, auditLog, errorLog, listener, intercept })
@@ -52,7 +54,7 @@ export async function startSingleProcess({
         auditLog.setPrinted(next.log.auditLevel <= INFO)
         running.reload(nextListener)
         webConsole?.reload(nextListener)
-        return core.services.hub.barrier()
+        return hub.barrier()
       },
       async stop() {
         await Promise.all([webConsole?.stop(), running.stop()])

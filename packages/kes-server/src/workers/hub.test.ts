@@ -28,6 +28,19 @@ test('what restricts is answered when all that was done before has left the proc
   expect(events).toEqual([...once, 'answered', ...once, 'refused', 'answered'])
 })
 
+test('a barrier is passed when all that was done before, held replies among it, has left the process', async () => {
+  const hub = new SingleProcess(new Metrics())
+  const events: string[] = []
+  hub.onChange(() => events.push('told'))
+  hub.beforeAcknowledging(async () => {
+    events.push('let go')
+    setImmediate(() => events.push('written'))
+  })
+  setImmediate(() => events.push('written'))
+  await hub.barrier()
+  expect(events).toEqual(['told', 'written', 'let go', 'written'])
+})
+
 test('what extends is answered at once', () => {
   const hub = new SingleProcess(new Metrics())
   expect(

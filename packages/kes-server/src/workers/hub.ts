@@ -21,8 +21,8 @@ export interface Hub {
   /** Calls back soon after the store was changed, by whichever process; once for several changes, perhaps. */
   onChange(listener: () => void): void
   /**
-   * What must have ended before this process acknowledges a change: `task` is called for each, and its promise waited
-   * for. In a single process nobody asks.
+   * What must have ended before this process acknowledges a change, or passes a barrier if it is the only one: `task` is
+   * called for each, and its promise waited for.
    */
   beforeAcknowledging(task: () => Promise<void>): void
   /**
@@ -39,6 +39,7 @@ export interface Hub {
 export class SingleProcess implements Hub {
   readonly #metrics: Metrics
   readonly #listeners: (() => void)[] = []
+  readonly #tasks: (() => Promise<void>)[] = []
 
   constructor(metrics: Metrics) {
     this.#metrics = metrics
@@ -76,11 +77,15 @@ export class SingleProcess implements Hub {
     this.#listeners.push(listener)
   }
 
-  beforeAcknowledging(): void {}
+  beforeAcknowledging(task: () => Promise<void>): void {
+    this.#tasks.push(task)
+  }
 
-  barrier(): Promise<void> {
+  async barrier(): Promise<void> {
     this.#announce()
-    return Promise.resolve()
+    await laterTurn()
+    await Promise.all(this.#tasks.map((task) => task()))
+    await laterTurn() // So that what the tasks have let go has left the process, too.
   }
 
   #announce(): void {
