@@ -275,11 +275,13 @@ beforeAll(async () => {
   })
   await using client = new KesClient({ endpoint: group.endpoints, ca: group.cas })
   for (const [name, { run }] of Object.entries(EVERY_CALL)) {
+    const before = asked.length
     await run(client, limitsOf({ timeoutMs: 10_000 }))
-    urls.set(name, asked.at(-1) ?? '')
+    urls.set(name, asked[before] ?? '')
   }
   expect(new Set(urls.values()).size).toBe(Object.keys(EVERY_CALL).length)
-  expect(asked).toHaveLength(urls.size)
+  // Who stops reading a backup drops it.
+  expect(asked.filter((url) => url !== '/v1/backup/drop/00')).toEqual([...urls.values()])
 })
 
 /** How each call ended, and how many requests it took. */
