@@ -30,6 +30,7 @@ export interface Stage {
   readonly name: string
   readonly outcome: 'opens' | 'fails' | 'not tried'
   readonly reason?: string
+  readonly keyState?: 'locked' | 'erased'
 }
 
 /** What `latchkey-node object explain --json` prints. */

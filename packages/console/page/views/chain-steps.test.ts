@@ -40,6 +40,17 @@ test.each([
   expect(chainSteps(found, state)[0]?.reason).toBe(reason)
 })
 
+test('a key that was erased before this session breaks the chain as well, as the node says', () => {
+  const stages = [
+    { ...fails('data key'), keyState: 'erased' as const },
+    closed('object key'),
+    closed('content'),
+  ]
+  const found = explained('SSE-S3', stages)
+  expect(shownOf(found)).toBe('EK broken, DEK closed, KEK closed, OEK closed, Data closed')
+  expect(chainSteps(found, undefined)[0]?.reason).toBe('the key is erased')
+})
+
 test('where the key is not locked, as far as is known, it breaks at what does not open', () => {
   const behind = 'KEK closed, OEK closed, Data closed'
   expect(shownOf(explained('SSE-S3', UNDER_A_LOCK), 'enabled')).toBe(`EK open, DEK broken, ${behind}`)

@@ -62,7 +62,9 @@ function externalSteps(
   keyState: string | undefined,
   dataKey: Stage,
 ): readonly ChainStep[] {
-  const isLocked = keyState !== undefined && keyState !== 'enabled' && dataKey.outcome !== 'opens'
+  // A key that was erased before this session is in no list, but the node was told.
+  const lock = keyState === undefined || keyState === 'enabled' ? dataKey.keyState : keyState
+  const isLocked = lock !== undefined && dataKey.outcome !== 'opens'
   const size = found.dataKeyBytes === undefined ? '' : `, ${formatBytes(found.dataKeyBytes)}`
   return [
     {
@@ -71,7 +73,7 @@ function externalSteps(
       home: 'key server',
       text: 'Never leaves it.',
       health: isLocked ? 'broken' : 'open',
-      ...(isLocked && { reason: `the key is ${keyState === 'pending' ? 'pending deletion' : keyState}` }),
+      ...(isLocked && { reason: `the key is ${lock === 'pending' ? 'pending deletion' : lock}` }),
     },
     {
       short: 'DEK',

@@ -18,6 +18,8 @@ export interface Stage {
   readonly outcome: 'opens' | 'fails' | 'not tried'
   /** Why it fails, or was not tried. */
   readonly reason?: string
+  /** Of the external key, where that is why it fails. */
+  readonly keyState?: 'locked' | 'erased'
 }
 
 export interface ExplainedPart {
@@ -223,7 +225,13 @@ function notTried(name: StageName, reason: string): Stage {
 function failed(name: StageName, error: unknown): Stage {
   if (error instanceof KmsError || error instanceof SseError || error instanceof StorageError) {
     const cause = error.cause instanceof Error ? ` (${error.cause.message})` : ''
-    return { name, outcome: 'fails', reason: `${error.message}${error instanceof SseError ? cause : ''}` }
+    return {
+      name,
+      outcome: 'fails',
+      reason: `${error.message}${error instanceof SseError ? cause : ''}`,
+      ...(error instanceof KmsError &&
+        (error.reason === 'locked' || error.reason === 'erased') && { keyState: error.reason }),
+    }
   }
   throw error
 }

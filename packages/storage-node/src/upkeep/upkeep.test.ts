@@ -430,6 +430,7 @@ describe('an explanation', () => {
     expect(locked.stages.find(({ name }) => name === 'data key')).toMatchObject({
       outcome: 'fails',
       reason: expect.stringContaining('locked'),
+      keyState: 'locked',
     })
     expect(await outcomes('sse-s3')).toEqual({
       metadata: 'opens',
