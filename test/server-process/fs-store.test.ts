@@ -162,7 +162,9 @@ describe('a kill at any write', () => {
     new KeyRing(store, seal, journal, { erasedNames: 'reserved' }).create(parseKeyName('old'), NOBODY)
     store.close()
     writeFileSync(join(prepared.folder, 'found'), keys[0]?.stored_value ?? '')
-    const { stdout } = await killAt(copyOf(prepared), 0, 'whole')
+    const unharmed = copyOf(prepared)
+    const { stdout } = await killAt(unharmed, 0, 'whole')
+    rmSync(unharmed.root, { recursive: true })
     calls = stdout.trim().split('\n').at(-1)?.split(' ') ?? []
   })
 
