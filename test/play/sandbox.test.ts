@@ -1,13 +1,16 @@
 /** `npm start`: what it prints works as printed, what it keeps is kept, and nothing of it stays behind. */
 import { execFile } from 'node:child_process'
 import { createPublicKey } from 'node:crypto'
+import { once } from 'node:events'
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { ApiKey, KesClient, KeyDisabledError, NotAllowedError } from '@latchkey/kms-client'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { hasFoundAddressTaken } from '../../packages/play/src/sandbox/ports.ts'
+import { KES, NODE } from '../../packages/play/src/sandbox/programs.ts'
 import { Browser } from '../console/browser.ts'
 import { peerTest } from '../peers/peer.ts'
 import { type Announcement, isRunning, ROOT, StartProcess } from './start-process.ts'
@@ -311,6 +314,21 @@ test('an address that other machines reach is refused, and nothing is made', asy
   })
   await Promise.all(refusals)
   expect(await readdir(folder)).toEqual([])
+})
+
+test('a program that another one was quicker than is told from one that fails', async () => {
+  const busy = createServer().listen(0, '127.0.0.1')
+  await once(busy, 'listening')
+  const { port } = busy.address() as AddressInfo
+  const said = async (main: string, ...args: string[]) => {
+    const env = { MINIO_ROOT_USER: 'sandbox', MINIO_ROOT_PASSWORD: 'a-secret-key' }
+    const { stderr } = await run(process.execPath, [main, 'server', ...args], { env }).catch((error) => error)
+    return hasFoundAddressTaken(stderr.split('\n'))
+  }
+  expect(await said(KES, '--dev', '--addr', `127.0.0.1:${port}`)).toBe(true)
+  expect(await said(NODE, folder, '--address', `127.0.0.1:${port}`)).toBe(true)
+  expect(await said(NODE, '/dev/null/no-folder', '--address', '127.0.0.1:0')).toBe(false)
+  busy.close()
 })
 
 test('two that start at the same moment find ports of their own', async () => {

@@ -35,9 +35,14 @@ async function choosePort(
   throw new Error(`no port from ${usual} to ${usual + PORTS_TRIED - 1} is free: choose one with ${option}`)
 }
 
-export async function areFree(host: string, ports: readonly number[]): Promise<boolean> {
-  for (const port of ports) if (!(await isFree(host, port))) return false
-  return true
+/**
+ * Whether a program has ended because another one had its address, be it for a moment: a look at whether a port is free
+ * takes it, too.
+ *
+ * @param lastLines - what the program has printed, of ours.
+ */
+export function hasFoundAddressTaken(lastLines: readonly string[]): boolean {
+  return lastLines.some((line) => /\baddress\b.*\bin use\b|\banother program listens there\b/.test(line))
 }
 
 /** @throws Error if no program could listen there. */

@@ -6,7 +6,7 @@ import { type DevelopmentCertificates, makeCertificates } from '../../../../cert
 import { ChildProgram, ProgramEndedError } from './child-program.ts'
 import { type ClientSettings, curlConfig, shellEnvironment } from './client-files.ts'
 import { consoleVariables, keyServerConfig } from './key-server-config.ts'
-import { areFree, choosePorts } from './ports.ts'
+import { choosePorts, hasFoundAddressTaken } from './ports.ts'
 import { KES, NODE } from './programs.ts'
 import { type Identity, SandboxFolder } from './sandbox-folder.ts'
 
@@ -97,8 +97,8 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       parts.use(sandbox)
       return { ...sandbox, [Symbol.asyncDispose]: () => parts.disposeAsync() }
     } catch (error) {
-      const isRepeated = error instanceof ProgramEndedError && attempt < ATTEMPTS_MAX
-      if (!isRepeated || (await areFree(options.host, ports))) throw error
+      const isRepeated = error instanceof ProgramEndedError && hasFoundAddressTaken(error.lastLines)
+      if (!isRepeated || attempt === ATTEMPTS_MAX) throw error
     }
   }
 }
