@@ -78,7 +78,7 @@ type GoTest = (group: string, title: string, keys?: readonly string[]) => void
 
 /** Runs one group of the program's checks against a server of its own. */
 function goTestOf(makeStore: () => KeystoreConfig): GoTest {
-  return (group, title, keys = []) => peerTest('go', title, () => runGroup(group, makeStore(), keys))
+  return (group, title, keys = []) => peerTest('go', title, () => runGroup(group, makeStore(), keys), 240_000)
 }
 
 async function runGroup(group: string, keystore: KeystoreConfig, keys: readonly string[]): Promise<void> {

@@ -4,11 +4,8 @@
  * `node:http2` has such an adapter itself, but its generality costs more time than the whole rest of a
  * request; these two classes hold what fastify and this server touch, and nothing else.
  */
-import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
-import { Duplex } from 'node:stream'
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
-
-const { destroy } = Duplex.prototype
 
 export class Http2Request {
   readonly httpVersionMajor = 2
@@ -106,25 +103,4 @@ export class Http2Response {
     this.stream.destroy(error)
     return this
   }
-}
-
-/**
- * Keeps a stream until its last write is confirmed. Node destroys one as soon as the last frame is ready to be sent, finds
- * a write that has not ended, and makes an error of it that nobody gets to see: a tenth of what a request costs.
- */
-export function outliveLastWrite(stream: ServerHttp2Stream): void {
-  stream.destroy = destroyWhenWritten
-}
-
-function destroyWhenWritten(this: ServerHttp2Stream, error?: Error): ServerHttp2Stream {
-  const isWriting = this.writableEnded && !this.writableFinished
-  // What the client breaks off without an error Node ends itself, and calls aborted.
-  const isOver = this.closed && !this.aborted && this.rstCode === constants.NGHTTP2_NO_ERROR
-  if (error !== undefined || !isWriting || !isOver || this.session?.destroyed !== false) {
-    destroy.call(this, error)
-    return this
-  }
-  this.destroy = destroy as typeof this.destroy // Whoever calls it again is in earnest.
-  this.once('finish', this.destroy)
-  return this
 }
