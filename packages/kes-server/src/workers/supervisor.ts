@@ -51,7 +51,6 @@ export class Supervisor implements Hub {
   readonly #followers: Record<LogName, Set<WorkerProcess>> = { audit: new Set(), error: new Set() }
   /** Those of this process, which has no clients but the console's. */
   readonly #readers: Record<LogName, Broadcast>
-  readonly #awaited = new Set<LogName>()
   readonly #listeners: (() => void)[] = []
   readonly #unserved: Socket[] = []
   readonly #server: Server
@@ -289,7 +288,7 @@ export class Supervisor implements Hub {
   }
 
   #isWanted(log: LogName): boolean {
-    return this.#followers[log].size > 0 || this.#awaited.has(log)
+    return this.#followers[log].size > 0 || this.#readers[log].isWanted
   }
 
   #deliver(log: LogName, lines: string): void {
@@ -346,22 +345,14 @@ export class Supervisor implements Hub {
       send: (line) => this.#deliver(log, line),
       open: async (reader) => {
         await readers.open(reader)
-        reader.on('close', () => this.#stopAwaiting(log))
-        await this.#await(log)
+        reader.on('close', () => {
+          if (!this.#isWanted(log)) void this.#tellWanted(log)
+        })
+        await this.#tellWanted(log)
       },
       add: (reader) => readers.add(reader),
       close: () => readers.close(),
     }
-  }
-
-  async #await(log: LogName): Promise<void> {
-    this.#awaited.add(log)
-    await this.#tellWanted(log)
-  }
-
-  #stopAwaiting(log: LogName): void {
-    if (this.#readers[log].isWanted || !this.#awaited.delete(log)) return
-    if (!this.#isWanted(log)) void this.#tellWanted(log)
   }
 
   /** Accepts no connection more, lets the workers end what runs, and waits for their end. */
