@@ -13,7 +13,7 @@ import type { TLSSocket } from 'node:tls'
 import { CertificateRequiredError, KesError } from '../errors.ts'
 import { clientIdentity } from '../identity/identity.ts'
 import { ForwardedCallers } from './forwarded-callers.ts'
-import { Http2Request, Http2Response } from './http2-exchange.ts'
+import { endWithoutError, Http2Request, Http2Response } from './http2-exchange.ts'
 import type { Peer } from './peer.ts'
 import { type ClientCertificateMode, contextOptions, type ListenerSettings } from './secure-context.ts'
 
@@ -215,6 +215,7 @@ function serveHttp2(socket: TLSSocket, sessions: Http2Sessions, handler: Request
   session.on('stream', (stream, headers) => {
     // A stream that the client resets ends; what it was answered is in the audit log.
     stream.on('error', () => stream.destroy())
+    endWithoutError(stream)
     const request = new Http2Request(stream, headers, socket)
     if (!KNOWN_METHODS.has(request.method)) {
       stream.respond({ ':status': 400 }, { endStream: true })
