@@ -137,8 +137,19 @@ describe('makeCertificate refuses', () => {
     expect(() => makeCertificate({ ...options, dnsNames: [name] })).toThrow(TypeError)
   })
 
-  test.each(['', '127.0.0', '127.0.0.256', '[::1]', '10.0.0.0/8'])('%j as an IP address', (address) => {
-    expect(() => makeCertificate({ ...options, ipAddresses: [address] })).toThrow(TypeError)
+  test.each([
+    '',
+    '127.0.0',
+    '127.0.0.256',
+    '10.0.0.0/8',
+    '[::1]',
+    '::1]:443/[',
+    '::12345',
+    '1::2::3',
+    'fe80::1%eth0',
+    'localhost',
+  ])('%j as an IP address', (address) => {
+    expect(() => makeCertificate({ ...options, ipAddresses: [address] })).toThrow('is not an IP address')
   })
 
   test('to self-sign with the key of somebody else', () => {
