@@ -14,17 +14,17 @@ import {
 import { delimiter, dirname, join } from 'node:path'
 
 const ROOT = join(import.meta.dirname, '..')
-/** What is compiled, below `packages`. */
+/** What is built, below `packages`. */
 const OUTPUTS = ['kms-client/dist', 'console/build', 'kes-server/dist', 'storage-node/dist']
 
-/** What `dist` was compiled from. */
+/** What `dist` was built from. */
 const STAMP = join(ROOT, 'node_modules/.cache/latchkey-build')
 const WAIT_MS = 100
 
 /**
- * Compiles all packages, unless that was done since they have changed. Whoever asks meanwhile, in another process, waits.
+ * Builds all packages, unless that was done since they have changed. Whoever asks meanwhile, in another process, waits.
  *
- * @throws Error with what the compiler says.
+ * @throws Error with what the build says.
  */
 export function buildPackages(): void {
   mkdirSync(dirname(STAMP), { recursive: true })
@@ -34,14 +34,14 @@ export function buildPackages(): void {
     const digest = digestOfSources()
     const isBuilt = existsSync(STAMP) && readFileSync(STAMP, 'utf8') === digest
     if (isBuilt && OUTPUTS.every((output) => existsSync(join(ROOT, 'packages', output, 'index.js')))) return
-    compile()
+    build()
     writeFileSync(STAMP, digest)
   } finally {
     rmSync(lock)
   }
 }
 
-function compile(): void {
+function build(): void {
   const PATH = [join(ROOT, 'node_modules/.bin'), process.env.PATH].join(delimiter)
   const { status, stdout, stderr } = spawnSync(process.execPath, ['scripts/build.ts'], {
     cwd: ROOT,
@@ -85,6 +85,7 @@ function digestOfSources(): string {
     'packages',
     'scripts',
     'tsconfig.json',
+    'pnpm-lock.yaml',
   ]
   const { stdout } = spawnSync('git', list, { cwd: ROOT, encoding: 'utf8' })
   const hash = createHash('sha256')

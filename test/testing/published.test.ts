@@ -1,7 +1,8 @@
 /** The harness from the packages as they are published: compiled, in the `node_modules` of somebody else. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { buildPackages, makePublishedProject } from '../../scripts/published-project.ts'
 import { type Run, run } from '../peers/peer.ts'
@@ -9,14 +10,21 @@ import { type Run, run } from '../peers/peer.ts'
 const ROOT = join(import.meta.dirname, '../..')
 const BUILD_TIMEOUT_MS = 120_000
 
+/** An error is told by its class, which the package has in one of its files and shows in several. */
 const PROGRAM = `
+import { KeyDisabledError } from '@latchkey/kms-client'
+import { KmsError, openKms } from '@latchkey/kms-client/kms'
 import { startKes } from '@latchkey/kms-client/testing'
 
 for (const place of ['same', 'child'] as const) {
   await using kes = await startKes({ keys: ['orders'], process: place })
   await kes.lock('orders')
   const refusal: unknown = await kes.client.generateKey('orders').catch((error: unknown) => error)
-  console.log(place, refusal instanceof Error ? refusal.name : 'none')
+  const kms = openKms(kes.env)
+  const kmsRefusal: unknown = await kms?.generateKey().catch((error: unknown) => error)
+  await kms?.[Symbol.asyncDispose]()
+  if (!(kmsRefusal instanceof KmsError)) throw kmsRefusal
+  console.log(place, refusal instanceof KeyDisabledError, kmsRefusal.cause instanceof KeyDisabledError)
 }
 `
 
@@ -46,7 +54,7 @@ test('with the server beside it, runs in the process and in a child', async () =
   const { code, stdout, stderr } = await runProgram(makeProject('whole', ['kms-client', 'kes-server']))
 
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  expect(stdout).toBe('same KeyDisabledError\nchild KeyDisabledError\n')
+  expect(stdout).toBe('same true true\nchild true true\n')
 })
 
 test('without the server has all its types, and says what to install', async () => {
@@ -74,3 +82,22 @@ test('without the server has all its types, and says what to install', async () 
     "KeyServerMissingError: startKes() runs the package '@latchkey/kes-server', which is not installed",
   )
 })
+
+test.each(['kms-client', 'console', 'kes-server', 'storage-node'])(
+  '%s exports from each of its paths what its source does, and has its types there',
+  async (name) => {
+    const folder = join(ROOT, 'packages', name)
+    const { exports, publishConfig } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+    const paths = Object.entries<{ default: string; types: string }>(publishConfig.exports)
+    expect(paths.map(([path]) => path)).toEqual(Object.keys(exports))
+    for (const [path, published] of paths) {
+      expect(existsSync(join(folder, published.types))).toBe(true)
+      const modules = [exports[path], published.default].map((file) => pathToFileURL(join(folder, file)).href)
+      const program = `for (const module of ${JSON.stringify(modules)}) console.log(Object.keys(await import(module)).join())`
+      const { code, stdout, stderr } = await run(process.execPath, ['--input-type=module', '-e', program])
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+      const [source, output] = stdout.split('\n')
+      expect(output).toBe(source)
+    }
+  },
+)

@@ -1,6 +1,5 @@
 /** A {@link Core} in a process of its own, so that it runs on while the test's own event loop is busy. */
 import { type ChildProcess, fork } from 'node:child_process'
-import { extname, join } from 'node:path'
 import type { Core, CoreOptions } from './core.ts'
 import type { FaultOptions } from './fault-options.ts'
 import type { FaultInfo } from './fault-set.ts'
@@ -8,8 +7,7 @@ import type { KeyServerCredentials } from './key-server.ts'
 import type { RequestFilter } from './matching.ts'
 import type { RecordedRequest } from './request-log.ts'
 
-/** Beside this file, in TypeScript or compiled. */
-const PROGRAM = join(import.meta.dirname, `child${extname(import.meta.filename)}`)
+const PROGRAM = new URL('./child.js', import.meta.url)
 
 /** What the methods of a core are called with from here. */
 export type CoreCall = Exclude<keyof Core, 'port' | 'serverPort'>
@@ -114,7 +112,7 @@ class Channel {
     this.#child.send(message, (error) => {
       if (error !== null) this.#failAll(error)
     })
-    // The other side is this package's own child.ts, which runs the method of this name.
+    // The other side is this package's own child-server.ts, which runs the method of this name.
     return (await waiting.promise) as Result
   }
 
