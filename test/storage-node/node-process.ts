@@ -19,8 +19,9 @@ export interface NodeProcess extends AsyncDisposable {
 export function startNodeProcess(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
+  program: string = MAIN,
 ): NodeProcess {
-  const child: ChildProcess = spawn(process.execPath, [MAIN, 'server', ...args, '--json'], {
+  const child: ChildProcess = spawn(process.execPath, [program, 'server', ...args, '--json'], {
     env: { PATH: process.env.PATH, HOME: '/nonexistent', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

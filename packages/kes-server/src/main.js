@@ -3,8 +3,8 @@
 import { enableCompileCache } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
-// Halves the time to start. In the package's own folder, not the shared one of the system: whoever can write there
-// can change the program anyway.
+// A quarter less time to start, and half of it where the sources run as they are. In the package's own folder, not the
+// shared one of the system: whoever can write there can change the program anyway.
 enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/compile', import.meta.url)))
 
 const { processIo } = await import('./cli/process-io.ts')

@@ -1,4 +1,5 @@
 /** `kes server`: from options to a running server, and from a signal to a clean end. */
+import { flushCompileCache } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { parseAddress } from '../config/address.ts'
 import { loadConfigFile } from '../config/load-config.ts'
@@ -74,6 +75,7 @@ export async function runServer(
     errorOutput: errorOutput.destination,
   })
   if (coreDumpProblem !== undefined) server.log.warn(coreDumpProblem)
+  flushCompileCache() // Node does it at a clean end only: never, for a server that is always killed.
   const isStopped = untilStopped(server, reloader(server, reload)) // Who has read that it is up may send a signal at once.
   process.stdout.write(describe(server))
   const watch = setInterval(

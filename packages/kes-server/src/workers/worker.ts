@@ -1,5 +1,6 @@
 /** A worker: serves the connections that it is handed, reads the store, and leaves what changes it to the supervisor. */
 import { createPublicKey } from 'node:crypto'
+import { flushCompileCache } from 'node:module'
 import type { Socket } from 'node:net'
 import { setImmediate as laterTurn } from 'node:timers/promises'
 import { AuditLog } from '../audit/audit-log.ts'
@@ -233,6 +234,7 @@ export class Worker {
     }
     this.#ring = ring
     setInterval(() => this.#report(errorLog), REPORT_INTERVAL_MS).unref()
+    flushCompileCache() // Before the first connection, and not left to a clean end, which a killed process never has.
   }
 
   #report(errorLog: ErrorLog): void {

@@ -1,5 +1,6 @@
 /** A node in the foreground: started, announced, restarted on demand, stopped by a signal. */
 import { existsSync } from 'node:fs'
+import { flushCompileCache } from 'node:module'
 import { KmsConfigError, KmsError } from '@latchkey/kms-client/kms'
 import pino, { type Logger } from 'pino'
 import pretty from 'pino-pretty'
@@ -54,6 +55,7 @@ export async function runServer(options: RunOptions, io: Io): Promise<void> {
       const node = await start({ ...options, address }, io, log, stop, restart)
       if (node === undefined) return
       address = { host: options.address.host, port: node.address.port }
+      flushCompileCache() // Node does it at a clean end only: never, for a node that is always killed.
       announce(node, options, io, log)
       await new Promise((resolve) => ended.addEventListener('abort', resolve, { once: true }))
       log.info(stop.signal.aborted ? 'stopping' : 'restarting')
