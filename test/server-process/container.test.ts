@@ -58,9 +58,10 @@ beforeAll(async () => {
   }
   mkdirSync(join(installed, 'node_modules/.bin'))
   symlinkSync('../@latchkey/kes-server/dist/main.js', join(installed, 'node_modules/.bin/kes')) // As npm does.
-  const [install, fill, ...more] = FILE.split(/^FROM /m)[1]?.match(/(?<=^RUN ).*/gm) ?? []
+  const [install, fill, ...more] = linesOf('RUN', 1)
   expect(install).toContain('npm install --prefix /opt/latchkey')
   expect(more).toEqual([])
+  if (!(await isConfinable())) return
   const PATH = [dirname(process.execPath), process.env.PATH].join(delimiter)
   const filled = await run('sh', ['-c', (fill ?? '').replaceAll('/opt/latchkey', installed)], {
     env: { PATH },
@@ -70,25 +71,25 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** The lines of the file with this instruction, in its last stage. */
-function linesOf(instruction: string): string[] {
-  const [, ...stages] = FILE.replaceAll('\\\n', ' ').split(/^FROM /m)
-  const lines = (stages.at(-1) ?? '').split('\n').filter((line) => line.startsWith(`${instruction} `))
+/** The lines of the file with this instruction, in a stage of it. */
+function linesOf(instruction: string, stage: 1 | 2): string[] {
+  const stages = FILE.replaceAll('\\\n', ' ').split(/^FROM /m)
+  const lines = (stages[stage] ?? '').split('\n').filter((line) => line.startsWith(`${instruction} `))
   return lines.map((line) => line.slice(instruction.length + 1))
 }
 
 describe('the file', () => {
   test('runs the server as a user without a name and without rights', () => {
-    expect(linesOf('USER')).toEqual(['10001:10001'])
+    expect(linesOf('USER', 2)).toEqual(['10001:10001'])
     expect(FILE).not.toMatch(/^ADD /m)
-    expect(linesOf('RUN').join('\n')).toContain('--owner=10001 --group=10001 /var/lib/latchkey')
+    expect(linesOf('RUN', 2).join('\n')).toContain('--owner=10001 --group=10001 /var/lib/latchkey')
   })
 
   test('copies what is there, and starts a command that the package has', () => {
     const copied = [...FILE.matchAll(/^COPY (?!--from)(\S+) /gm)].map(([, path = '']) => path)
     expect(copied).toEqual(['build/packages/*.tgz', 'deploy/healthcheck.mjs'])
     expect(existsSync(join(ROOT, 'deploy/healthcheck.mjs'))).toBe(true)
-    expect(linesOf('ENTRYPOINT')).toEqual(['["kes"]'])
+    expect(linesOf('ENTRYPOINT', 2)).toEqual(['["kes"]'])
     const { bin } = JSON.parse(
       readFileSync(join(installed, 'node_modules/@latchkey/kes-server/package.json'), 'utf8'),
     )
@@ -209,6 +210,28 @@ test('the server runs there, and is found healthy', async ({ skip }) => {
     expect([start, code, output.stderr.includes('"level":"ERROR"')]).toEqual([start, 0, false])
   }
   expect(readdirSync(join(volume, 'data'))).toContain('keys.db')
+})
+
+test('what Node has compiled of the server is there for its user to read', async ({ skip }) => {
+  if (!(await isConfinable())) skip('file systems can not be mounted here')
+  const compiled = join(installed, 'node_modules/@latchkey/kes-server/node_modules/.cache/compile')
+  const files = readdirSync(compiled, { recursive: true, withFileTypes: true }).filter((each) =>
+    each.isFile(),
+  )
+  expect(files.length).toBeGreaterThan(100)
+  const program = `
+    const { enableCompileCache } = require('node:module')
+    const { readFileSync } = require('node:fs')
+    const { message = 'enabled' } = enableCompileCache(${JSON.stringify(compiled)})
+    for (const file of ${JSON.stringify(files.map(({ parentPath, name }) => join(parentPath, name)))}) readFileSync(file)
+    console.log(message, process.getuid())`
+  const volume = join(folder, 'compiled')
+  mkdirSync(volume)
+  expect(await outputOf(confined(volume, process.execPath, '-e', program))).toEqual({
+    code: 0,
+    stdout: `enabled ${USER}\n`,
+    stderr: '',
+  })
 })
 
 test('a config that does not leave /v1/ready open is named by the health check', async ({ skip }) => {
