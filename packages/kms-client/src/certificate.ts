@@ -193,7 +193,7 @@ function checkDnsName(name: string): string {
 
 /**
  * 4 or 16 bytes. The URL parser writes every form of an IPv6 address, such as `::ffff:127.0.0.1`, in plain groups, and
- * refuses what is none: Node's `isIPv6` takes 5 ms to make its expression when it is first called.
+ * refuses what no certificate can hold, such as one with a zone.
  */
 function addressBytes(address: string): Buffer {
   if (isIPv4(address)) return Buffer.from(address.split('.').map(Number))
