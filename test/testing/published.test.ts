@@ -1,5 +1,5 @@
 /** The harness from the packages as they are published: compiled, in the `node_modules` of somebody else. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -101,3 +101,22 @@ test.each(['kms-client', 'console', 'kes-server', 'storage-node'])(
     }
   },
 )
+
+/** Starting them would be another test: they serve, or wait for who has started them. */
+const PROGRAMS = ['main.js', 'child.js']
+
+test.each([
+  ['kms-client', 'dist'],
+  ['console', 'build'],
+  ['kes-server', 'dist'],
+  ['storage-node', 'dist'],
+])('every file of %s can be loaded', async (name, output) => {
+  const files = readdirSync(join(ROOT, 'packages', name, output), { recursive: true, withFileTypes: true })
+  const modules = files
+    .filter((file) => file.name.endsWith('.js') && !PROGRAMS.includes(file.name))
+    .map((file) => pathToFileURL(join(file.parentPath, file.name)).href)
+  expect(modules).not.toEqual([])
+  const program = `for (const module of ${JSON.stringify(modules)}) await import(module)`
+  const { code, stderr } = await run(process.execPath, ['--input-type=module', '-e', program])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+})
