@@ -51,6 +51,7 @@ beforeAll(async () => {
         storeId: Buffer.from(written.storeId).toString('hex'),
         reserve: undefined,
         lastHead: lastHead(written),
+        whenWritable: () => undefined,
         recordHead: (head) => recordHead(store, written, head),
         notices: { info: fail, warn: fail, error: fail },
       },

@@ -6,7 +6,7 @@
  *   FAULT_HOW     ENOSPC or EIO: the n-th fails.  short: the n-th write is cut in half, and true to its word.
  *                 full: all writes from the n-th on fail with ENOSPC.  slow: all from the n-th on take 1.5 s
  *   FAULT_COUNT   a file of 8 bytes that has the count, in the byte order of the machine
- *   FAULT_HANG    optional: a file; while it is there, reads at a position do not return
+ *   FAULT_HANG    optional: a file; while it is there, no read at a position, write, sync or rename returns
  *   FAULT_LOG     optional: a file to which each operation is appended, `write PATH`, `sync PATH` or `rename PATH`, before
  *                 it is made
  */
@@ -56,9 +56,15 @@ static void record(const char *operation, const char *path) {
   if (syscall(SYS_write, log_file, line, (size_t)length) != length) abort();
 }
 
+static void hold(const char *path) {
+  if (hang == NULL || strncmp(path, folder, strlen(folder)) != 0) return;
+  while (access(hang, F_OK) == 0) usleep(10000);
+}
+
 /* Counts an operation on this path, and says what becomes of it. Sets errno if it fails. */
 static enum verdict judge(const char *operation, const char *path) {
   if (count == NULL || strncmp(path, folder, strlen(folder)) != 0) return PASS;
+  hold(path);
   int is_write = !strcmp(operation, "write");
   if (log_file >= 0) record(operation, path);
   long number = atomic_fetch_add(count, 1) + 1;
@@ -87,8 +93,7 @@ static enum verdict judge_file(int file, const char *operation) {
 
 static void hold_read(int file) {
   char path[4096];
-  if (hang == NULL || !find_path(file, path, sizeof path) || strncmp(path, folder, strlen(folder)) != 0) return;
-  while (access(hang, F_OK) == 0) usleep(10000);
+  if (hang != NULL && find_path(file, path, sizeof path)) hold(path);
 }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))

@@ -16,7 +16,7 @@ export interface FaultPlan {
   readonly how: Fault | 'slow'
   /** A file to which each operation is appended, before it is made: `write PATH`, `sync PATH`, `rename PATH`. */
   readonly log?: string
-  /** While this file is there, reads of files below the folder do not return. */
+  /** While this file is there, no read, write, sync or rename of files below the folder returns. */
   readonly hang?: string
 }
 

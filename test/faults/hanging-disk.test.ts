@@ -1,10 +1,12 @@
-// A disk that hangs is told by /v1/ready at once, and holds up no request that does not need it.
+// A disk that hangs is told by /v1/ready at once, and holds up no request that does not need it. Nor does another program
+// that writes to the store.
 import { realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { peerTest } from '../peers/peer.ts'
-import { PROTOCOLS } from '../sandbox/connection.ts'
+import { openConnection, PROTOCOLS, type Protocol } from '../sandbox/connection.ts'
+import { readAuditLines } from '../server-process/audit-log-files.ts'
 import { Installation } from '../server-process/installation.ts'
 import { requireOfServer, ServerProcess, sleep } from '../server-process/server-process.ts'
 import { FaultShim } from './fault-shim.ts'
@@ -58,28 +60,109 @@ describe.each([1, 2])('a server of %i processes that serve', (workers) => {
   )
 })
 
-test('with several processes, /v1/ready answers while a change waits for another program that writes', async () => {
-  using installation = await Installation.make({ keys: ['my-key'], workers: 2 })
-  await using server = await installation.start()
-  const answered: string[] = []
-  const ask = async (method: string, path: string, protocol: (typeof PROTOCOLS)[number]) => {
-    const { status } = await server.request(method, path, { protocol })
-    answered.push(`${path} ${status}`)
-  }
-  for (const protocol of PROTOCOLS) await ask('GET', '/v1/ready', protocol)
-  answered.length = 0
-  const Database = requireOfServer('better-sqlite3')
-  const other = new Database(installation.storeFile)
-  other.exec('BEGIN IMMEDIATE')
-  const change = ask('PUT', '/v1/key/create/next', 'h2')
-  for (let time = 0; time < 3; time += 1) {
-    await sleep(20)
-    await ask('GET', '/v1/ready', 'http/1.1')
-  }
-  await change // A second is as long as a write waits.
-  other.close()
-  expect(answered).toEqual([...Array(3).fill('/v1/ready 200'), '/v1/key/create/next 502'])
-  await ask('PUT', '/v1/key/create/next', 'h2')
-  expect(answered.at(-1)).toBe('/v1/key/create/next 200')
-  expect(await server.stop()).toEqual({ code: 0, signal: null })
+describe.each([1, 2])('while a change waits, a server of %i processes that serve', (workers) => {
+  peerTest('cc', 'answers new connections, and refuses it when the disk hangs on', async () => {
+    using shim = new FaultShim()
+    using installation = await Installation.make({
+      keys: ['my-key'],
+      workers,
+      under: realpathSync(tmpdir()),
+    })
+    const folder = dirname(installation.storeFile)
+    const hang = `${installation.folder}/hang`
+    const { env } = shim.plan({ folder, at: 0, how: 'EIO', hang })
+    const args = ['server', '--config', installation.configFile]
+    await using server = await ServerProcess.start(installation, args, { env })
+    for (const protocol of PROTOCOLS) {
+      expect((await askAnew(server, protocol, 'PUT', '/v1/key/generate/my-key')).status).toBe(200)
+    }
+    installation.write('hang', '')
+    const lock = server.request('PUT', '/v1/key/disable/my-key')
+    const create = server.request('PUT', '/v1/key/create/next', { protocol: 'http/1.1' })
+    for (const protocol of [...PROTOCOLS, ...PROTOCOLS]) {
+      await sleep(50) // The changes have come.
+      expect((await askAnew(server, protocol, 'GET', '/v1/ready')).status).toBe(504)
+      expect((await askAnew(server, protocol, 'PUT', '/v1/key/generate/my-key')).status).toBe(200)
+    }
+    for (const { status, rawBody } of await Promise.all([lock, create])) {
+      expect([status, JSON.parse(rawBody.toString())]).toEqual([
+        504,
+        { message: 'key store is not reachable', code: 'StoreUnreachable' },
+      ])
+    }
+    expect(server.stderr).toContain('the disk of the store has taken no write for 8 s')
+    // Nothing was changed, and the next changes are made as soon as the disk goes on.
+    const later = [
+      server.request('PUT', '/v1/key/create/next', { protocol: 'http/1.1' }),
+      server.request('PUT', '/v1/key/disable/my-key'),
+    ]
+    await sleep(50)
+    expect((await askAnew(server, 'h2', 'PUT', '/v1/key/generate/my-key')).status).toBe(200)
+    rmSync(hang)
+    expect((await Promise.all(later)).map(({ status }) => status)).toEqual([200, 200])
+    expect((await askAnew(server, 'h2', 'PUT', '/v1/key/generate/my-key')).status).toBe(403)
+    expect(await server.stop()).toEqual({ code: 0, signal: null })
+  })
+
+  test('answers new connections, and refuses it when another program does not end writing', async () => {
+    using installation = await Installation.make({ keys: ['my-key'], workers })
+    await using server = await installation.start()
+    const answered: string[] = []
+    const create = async () => {
+      const { status } = await server.request('PUT', '/v1/key/create/next')
+      answered.push(`create ${status}`)
+    }
+    const Database = requireOfServer('better-sqlite3')
+    const other = new Database(installation.storeFile)
+    other.exec('BEGIN IMMEDIATE')
+    const change = create()
+    for (const protocol of PROTOCOLS) {
+      await sleep(50)
+      answered.push(`ready ${(await askAnew(server, protocol, 'GET', '/v1/ready')).status}`)
+    }
+    await change // A second is as long as a write waits.
+    expect(answered).toEqual(['ready 200', 'ready 200', 'create 502'])
+    const next = create()
+    await sleep(100)
+    other.close()
+    await next
+    expect(answered.at(-1)).toBe('create 200')
+    expect(await server.stop()).toEqual({ code: 0, signal: null })
+  })
 })
+
+peerTest('cc', 'with an audit file on the disk that hangs, /v1/ready waits for no event', async () => {
+  using shim = new FaultShim()
+  const options = { keys: ['my-key'], audit: { stdout: 'off' }, under: realpathSync(tmpdir()) }
+  using installation = await Installation.make(options)
+  const hang = `${installation.folder}/hang`
+  const { env } = shim.plan({ folder: installation.folder, at: 0, how: 'EIO', hang })
+  const args = ['server', '--config', installation.configFile]
+  await using server = await ServerProcess.start(installation, args, { env })
+  expect((await askAnew(server, 'h2', 'PUT', '/v1/key/generate/my-key')).status).toBe(200)
+  installation.write('hang', '')
+  let hasUsed = false
+  const use = server.request('PUT', '/v1/key/generate/my-key').finally(() => {
+    hasUsed = true
+  })
+  for (const protocol of PROTOCOLS) {
+    expect((await askAnew(server, protocol, 'GET', '/v1/ready')).status).toBe(504)
+  }
+  expect(hasUsed).toBe(false)
+  rmSync(hang)
+  expect((await use).status).toBe(200)
+  expect(await server.stop()).toEqual({ code: 0, signal: null })
+  const lines = await readAuditLines(installation)
+  const probes = lines.filter(({ req }) => req?.path === '/v1/ready')
+  expect(probes.map(({ res }) => res?.code)).toEqual([504, 504])
+})
+
+/** On a connection of its own. */
+async function askAnew(server: ServerProcess, protocol: Protocol, method: string, path: string) {
+  const connection = openConnection(protocol, server.tlsOptions())
+  try {
+    return await connection.send({ method, path, headers: {}, body: undefined })
+  } finally {
+    connection.close()
+  }
+}

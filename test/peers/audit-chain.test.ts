@@ -20,6 +20,7 @@ peerTest('python3', 'the Python of the document follows the chain, and finds a c
         storeId: 'ab'.repeat(16),
         reserve: undefined,
         lastHead: undefined,
+        whenWritable: () => undefined,
         recordHead: () => undefined,
         notices: { info: () => undefined, warn: () => undefined, error: () => undefined },
       },

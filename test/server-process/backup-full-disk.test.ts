@@ -1,5 +1,5 @@
 /** Backups where a disk fills up: the server's, the one of the file that is written, and the one that is restored to. */
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { ApiKey } from '@latchkey/kms-client'
 import { generateIdentity, identityToRecipient } from 'age-encryption'
@@ -46,14 +46,17 @@ function online(server: ServerProcess) {
   return (...args: string[]) => runKes(args, { env })
 }
 
-/** What is open and has no name: the backups that wait to be fetched. */
+/** The backups that wait to be fetched: files that are open and have no name any more. */
 function spoolsOf({ pid }: ServerProcess): number {
   const folder = `/proc/${pid}/fd`
-  const targets = readdirSync(folder).flatMap((file) => {
-    const stat = statSync(join(folder, file), { throwIfNoEntry: false })
-    return stat?.isFile() && stat.nlink === 0 ? [file] : []
+  const targets = readdirSync(folder).map((file) => {
+    try {
+      return readlinkSync(join(folder, file))
+    } catch {
+      return '' // Closed meanwhile.
+    }
   })
-  return targets.length
+  return targets.filter((target) => /\.backup-\S+ \(deleted\)$/.test(target)).length
 }
 
 async function untilReserved(): Promise<void> {

@@ -165,7 +165,7 @@ describe.each([1, 2])('a server of %i processes that serve', (workers) => {
     await reload(server)
     for (const field of ['address', 'keystore', 'keys.deletion', 'keys.erased_names', 'log.audit.file']) {
       const warning = `'${field}' of the config has changed: restart the server for it to take effect`
-      expect(server.stderr.split(warning)).toHaveLength(3) // Once for each reload.
+      await expect.poll(() => server.stderr.split(warning)).toHaveLength(3) // Once for each reload.
     }
     expect(server.stderr).not.toContain("'workers'")
     expect(await statusOf(server, GENERATE, app)).toBe(200)

@@ -77,7 +77,8 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   const ring = new KeyRing(opened.store, opened.seal, opened.journal, keysOptions)
   const purge = purger(opened, errorLog)
   const onErased = () => hub.barrier().then(purge)
-  const deletions = new DueDeletions({ ring, clock, errorLog, onErased })
+  const whenWritable = () => opened.store.whenWritable()
+  const deletions = new DueDeletions({ ring, clock, whenWritable, errorLog, onErased })
   let auditWriter: AuditWriter | undefined
   try {
     reserves = makeReserves(config.log.auditFile, reservePathOf(opened), errorLog)
@@ -92,7 +93,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     throw asStartError(opened.store.path, error)
   }
   deletions.start()
-  uses.start(ring, () => hub.gatherUses())
+  uses.start(ring, () => hub.gatherUses(), whenWritable)
   const sealAdmin = new SealAdmin({ ...opened, holders: holdersOf(opened.seal) })
   const backups = new BackupDesk(opened.store, opened.journal)
   const rotation = new RotationJob(sealAdmin, errorLog)
@@ -165,6 +166,7 @@ async function openAuditWriter(
     storeId: Buffer.from(journal.storeId).toString('hex'),
     reserve: reserves.audit,
     lastHead: lastHead(journal),
+    whenWritable: () => store.whenWritable(),
     recordHead: (head) => recordHead(store, journal, head),
     notices: errorLog,
   })

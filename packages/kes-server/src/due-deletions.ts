@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { DeletionClock } from './keyring/deletion-clock.ts'
 import type { KeyRing } from './keyring/key-ring.ts'
 import type { ErrorLog } from './log/error-log.ts'
+import type { KeyStore } from './store/key-store.ts'
 
 const CHECK_INTERVAL_MS = 1000
 /** A server that is killed has so much of its running time forgotten. */
@@ -11,6 +12,8 @@ const SAVE_INTERVAL_MS = 60_000
 export interface DueDeletionsOptions {
   readonly ring: KeyRing
   readonly clock: DeletionClock
+  /** See {@link KeyStore.whenWritable}. */
+  readonly whenWritable: KeyStore['whenWritable']
   readonly errorLog: ErrorLog
   /** Called after keys were erased: to remove what is left of them in the store's files, and to tell others. */
   readonly onErased: () => Promise<void>
@@ -33,7 +36,7 @@ export class DueDeletions {
   start(): void {
     this.#timers.push(
       setInterval(() => this.check(), CHECK_INTERVAL_MS),
-      setInterval(() => this.#save(), SAVE_INTERVAL_MS),
+      setInterval(() => void this.#saveLater(), SAVE_INTERVAL_MS),
     )
     for (const timer of this.#timers) timer.unref()
     void this.check()
@@ -55,10 +58,10 @@ export class DueDeletions {
   }
 
   async #eraseDue(): Promise<void> {
-    if (!this.#isCounting) this.#resume()
+    if (!this.#isCounting && (await this.#isWritable())) this.#resume()
     let erased = 0
-    for (;;) {
-      const count = this.#isStopped ? 0 : this.#attempt(() => this.#eraseSome())
+    while (this.#hasDue() && (await this.#isWritable())) {
+      const count = this.#attempt(() => this.#eraseSome())
       if (count === 0) break
       erased += count
       await nextTurn() // Others have their turn.
@@ -76,6 +79,10 @@ export class DueDeletions {
     })
   }
 
+  async #saveLater(): Promise<void> {
+    if (this.#hasNews() && (await this.#isWritable())) this.#save()
+  }
+
   #save(): void {
     this.#attempt(() => {
       if (this.#isCounting) this.#options.clock.save()
@@ -83,9 +90,37 @@ export class DueDeletions {
     })
   }
 
+  #hasDue(): boolean {
+    return this.#ask(() => this.#options.ring.hasDue())
+  }
+
+  #hasNews(): boolean {
+    return this.#ask(() => this.#options.clock.hasNews)
+  }
+
+  #ask(question: () => boolean): boolean {
+    if (this.#isStopped || !this.#isCounting) return false
+    try {
+      return question()
+    } catch (error) {
+      this.#complain(error)
+      return false
+    }
+  }
+
+  /** Fulfilled when the store can be written. @returns false if it can't, or this has been stopped meanwhile */
+  async #isWritable(): Promise<boolean> {
+    try {
+      await this.#options.whenWritable()
+      return !this.#isStopped
+    } catch (error) {
+      this.#complain(error)
+      return false
+    }
+  }
+
   /** @returns how many. */
   #eraseSome(): number {
-    if (!this.#isCounting) return 0
     const { ring, errorLog } = this.#options
     const erased = ring.eraseDue((name) =>
       errorLog.error(
@@ -106,11 +141,15 @@ export class DueDeletions {
       this.#problem = undefined
       return result
     } catch (error) {
-      const problem = error instanceof Error ? error.message : String(error)
-      if (problem !== this.#problem)
-        this.#options.errorLog.error(`scheduled deletions do not go on: ${problem}`)
-      this.#problem = problem
+      this.#complain(error)
       return 0
     }
+  }
+
+  #complain(error: unknown): void {
+    const problem = error instanceof Error ? error.message : String(error)
+    if (problem !== this.#problem)
+      this.#options.errorLog.error(`scheduled deletions do not go on: ${problem}`)
+    this.#problem = problem
   }
 }

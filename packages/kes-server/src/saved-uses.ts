@@ -3,6 +3,7 @@ import type { KeyRing } from './keyring/key-ring.ts'
 import { LastUses } from './keyring/last-uses.ts'
 import type { ErrorLog } from './log/error-log.ts'
 import { IN_MEMORY } from './store/connection.ts'
+import type { KeyStore } from './store/key-store.ts'
 
 const SAVE_INTERVAL_MS = 60_000
 
@@ -14,6 +15,7 @@ export class SavedUses {
   readonly #storeId: Uint8Array
   readonly #errorLog: ErrorLog
   #timer: NodeJS.Timeout | undefined
+  #isStopped = false
   #problem: string | undefined
 
   /** Reads what an earlier server has kept. */
@@ -26,22 +28,33 @@ export class SavedUses {
     for (const warning of warnings) errorLog.warn(warning)
   }
 
-  /** @param gather - lets the ring know of the uses in other processes. */
-  start(ring: KeyRing, gather: () => Promise<void>): void {
+  /**
+   * @param gather - lets the ring know of the uses in other processes.
+   * @param whenWritable - see {@link KeyStore.whenWritable}.
+   */
+  start(ring: KeyRing, gather: () => Promise<void>, whenWritable: KeyStore['whenWritable']): void {
     const save = async () => {
       await gather()
-      this.#save(ring)
+      ring.noteUses()
+      if (!this.lastUses.hasNews) return
+      try {
+        await whenWritable()
+      } catch (error) {
+        this.#complain(error)
+        return
+      }
+      if (!this.#isStopped) this.#save(ring)
     }
     this.#timer = setInterval(save, SAVE_INTERVAL_MS).unref()
   }
 
   /** Before the store is closed. */
   stop(ring: KeyRing): void {
+    this.#isStopped = true
     clearInterval(this.#timer)
     this.#save(ring)
   }
 
-  /** A disk that goes on to fail is complained of once. */
   #save(ring: KeyRing): void {
     if (this.#storePath === undefined) return
     ring.noteUses()
@@ -49,10 +62,15 @@ export class SavedUses {
       this.lastUses.save(this.#storePath, this.#storeId)
       this.#problem = undefined
     } catch (error) {
-      const problem = error instanceof Error ? error.message : String(error)
-      if (problem !== this.#problem)
-        this.#errorLog.warn(`when keys were last used can not be saved: ${problem}`)
-      this.#problem = problem
+      this.#complain(error)
     }
+  }
+
+  /** A disk that goes on to fail is complained of once. */
+  #complain(error: unknown): void {
+    const problem = error instanceof Error ? error.message : String(error)
+    if (problem !== this.#problem)
+      this.#errorLog.warn(`when keys were last used can not be saved: ${problem}`)
+    this.#problem = problem
   }
 }

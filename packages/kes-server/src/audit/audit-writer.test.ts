@@ -48,6 +48,7 @@ function openWriter({ maxBytes = 1e9, maxAgeMs = 1e9, keep, ...surroundings }: W
       storeId: 'ab'.repeat(16),
       reserve: undefined,
       lastHead: heads.at(-1),
+      whenWritable: () => undefined,
       recordHead: (head) => heads.push(head),
       notices: { info: note, warn: note, error: note },
       ...surroundings,

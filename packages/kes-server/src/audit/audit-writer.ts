@@ -23,6 +23,8 @@ export interface AuditSurroundings {
   /** Space on the disk of the audit files. */
   readonly reserve: SpareSpace | undefined
   readonly lastHead: AuditHead | undefined
+  /** See {@link KeyStore.whenWritable}: of the journal's disk. */
+  readonly whenWritable: () => Promise<void> | undefined
   /** Signs a head into the journal, or throws. */
   readonly recordHead: (head: AuditHead) => void
   readonly notices: Notices
@@ -85,6 +87,7 @@ export class AuditWriter implements AuditSink {
   #batchStartedMs = Number.POSITIVE_INFINITY
   #slowUntilMs = 0
   #hasHeadProblem = false
+  #isClosed = false
   #rotationRetryMs = 0
   readonly #timers: NodeJS.Timeout[]
 
@@ -103,7 +106,7 @@ export class AuditWriter implements AuditSink {
     this.#last = last
     this.#signedSeq = surroundings.lastHead?.seq ?? 0
     this.#timers = [
-      setInterval(() => this.#signHead('time'), options.headIntervalMs),
+      setInterval(() => void this.#signHeadLater('time'), options.headIntervalMs),
       setInterval(() => this.#tryAgain(), RETRY_MS),
     ]
     for (const timer of this.#timers) timer.unref()
@@ -157,6 +160,7 @@ export class AuditWriter implements AuditSink {
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
     await this.#running
+    this.#isClosed = true
     this.#signHead('close')
     await this.#file.close()
   }
@@ -232,19 +236,36 @@ export class AuditWriter implements AuditSink {
     this.append([noteFields('INFO', 'audit file written again', {})]).catch(() => {})
   }
 
+  /** When the disk of the journal takes a write: it is not waited for inside of one. */
+  async #signHeadLater(event: HeadEvent): Promise<void> {
+    const isIdle = () => event === 'time' && this.#last.seq === this.#signedSeq
+    if (isIdle()) return
+    const opening = this.#surroundings.whenWritable()
+    try {
+      if (opening !== undefined) await opening
+    } catch (error) {
+      this.#headFailed(error)
+      return
+    }
+    if (!this.#isClosed && !isIdle()) this.#signHead(event)
+  }
+
   #signHead(event: HeadEvent, torn = 0): void {
-    if (event === 'time' && this.#last.seq === this.#signedSeq) return
-    const { notices, recordHead } = this.#surroundings
+    const { recordHead } = this.#surroundings
     try {
       recordHead({ ...this.#last, event, file: this.#files.nameOf(this.#file.number), torn })
       this.#signedSeq = this.#last.seq
       this.#signedMs = performance.now()
       this.#hasHeadProblem = false
     } catch (error) {
-      const problem = `the head of the audit file could not be signed: ${messageOf(error)}`
-      if (!this.#hasHeadProblem) notices.error(problem)
-      this.#hasHeadProblem = true
+      this.#headFailed(error)
     }
+  }
+
+  #headFailed(error: unknown): void {
+    const problem = `the head of the audit file could not be signed: ${messageOf(error)}`
+    if (!this.#hasHeadProblem) this.#surroundings.notices.error(problem)
+    this.#hasHeadProblem = true
   }
 
   #isRotationDue(): boolean {
@@ -269,7 +290,7 @@ export class AuditWriter implements AuditSink {
       this.#rotationRetryMs = performance.now() + ROTATION_RETRY_MS
     }
     if (this.#file === old) return
-    this.#signHead('rotate')
+    await this.#signHeadLater('rotate')
     for (const each of this.#superfluous(number)) rmSync(this.#files.pathOf(each), { force: true })
   }
 

@@ -3,8 +3,8 @@
  * full. It is a file of random bytes, so that a file system that compresses sets aside as much as any other.
  */
 import { randomFillSync } from 'node:crypto'
-import { existsSync, statSync, unlinkSync } from 'node:fs'
-import { open, statfs, unlink } from 'node:fs/promises'
+import { existsSync, unlinkSync } from 'node:fs'
+import { open, stat, statfs, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { isDiskFull } from './disk-full.ts'
 
@@ -46,13 +46,14 @@ export class DiskReserve {
    * @throws what `node:fs` does.
    */
   async restore(): Promise<boolean> {
-    if (!this.#isWhole() && (await this.#hasRoom())) await this.#make()
-    this.#isThere = this.#isWhole() // It may have been spent while it was made.
+    if (!(await this.#isWhole()) && (await this.#hasRoom())) await this.#make()
+    this.#isThere = await this.#isWhole() // It may have been spent while it was made.
     return this.#isThere
   }
 
-  #isWhole(): boolean {
-    return statSync(this.path, { throwIfNoEntry: false })?.size === RESERVE_BYTES
+  async #isWhole(): Promise<boolean> {
+    const found = await stat(this.path, { throwIfNoEntry: false })
+    return found?.size === RESERVE_BYTES
   }
 
   async #hasRoom(): Promise<boolean> {

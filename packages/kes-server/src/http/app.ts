@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import type { IncomingHttpHeaders, IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
-import type { AuditLog } from '../audit/audit-log.ts'
+import type { AuditLog, Outcome } from '../audit/audit-log.ts'
 import {
   AuditUnavailableError,
   InternalError,
@@ -88,6 +88,8 @@ interface Exchange {
   isReplied: boolean
   /** Whether the reply goes out even if the audit file can't take its event. */
   isUrgent: boolean
+  /** Whether the reply goes out before its event is in the audit file. */
+  isProbe: boolean
   expiresMs: number
 }
 
@@ -104,6 +106,7 @@ declare module 'fastify' {
 }
 
 const EMPTY_QUERY = new URLSearchParams()
+const NOTHING_HELD: Outcome = { isUrgent: false, release: () => undefined, refuse: () => undefined }
 const NO_HEADERS: IncomingHttpHeaders = Object.freeze({})
 
 /** For requests that no API answers, such as those of a path that does not exist. */
@@ -246,6 +249,7 @@ export async function createStages({
       isCounted: false,
       isReplied: false,
       isUrgent: false,
+      isProbe: false,
       expiresMs: startedMs + UNROUTED_TIMEOUT_MS,
     }
     // This server reads bodies itself: KES ignores their declared type, and fastify refuses by it.
@@ -304,6 +308,7 @@ export async function createStages({
       return
     }
     exchange.isUrgent = api.change === 'restricts'
+    exchange.isProbe = api.isProbe === true
     try {
       // What can't be audited is not done; refusing only its reply would be too late.
       if (!auditLog.isAccepting && !exchange.isUrgent) throw new AuditUnavailableError()
@@ -506,17 +511,20 @@ export async function createStages({
       reply(status, send)
       return
     }
-    auditLog.write(
-      { ...loggedRequest(exchange), status, durationMs, message },
-      {
-        isUrgent: exchange.isUrgent,
-        release: () => reply(status, send),
-        refuse: () => {
-          const error = new AuditUnavailableError()
-          reply(error.status, () => sendRefusal(exchange, error))
-        },
+    const event = { ...loggedRequest(exchange), status, durationMs, message }
+    if (exchange.isProbe) {
+      auditLog.write(event, NOTHING_HELD)
+      reply(status, send)
+      return
+    }
+    auditLog.write(event, {
+      isUrgent: exchange.isUrgent,
+      release: () => reply(status, send),
+      refuse: () => {
+        const error = new AuditUnavailableError()
+        reply(error.status, () => sendRefusal(exchange, error))
       },
-    )
+    })
   }
 
   /** A reply that has begun can't become another one. */
@@ -534,8 +542,7 @@ export async function createStages({
     if (error.status >= 500) {
       const reason = error instanceof InternalError ? (cause?.stack ?? String(error.cause)) : cause?.message
       const text = [error.loggedMessage, error.detail, reason].filter((part) => part !== undefined).join(': ')
-      const isProbe = exchange.path === '/v1/ready'
-      errorLog[isProbe ? 'warn' : 'error'](text, loggedRequest(exchange))
+      errorLog[exchange.isProbe ? 'warn' : 'error'](text, loggedRequest(exchange))
     } else if (error.detail !== undefined) {
       errorLog.info(`${error.loggedMessage}: ${error.detail}`, loggedRequest(exchange))
     }

@@ -110,10 +110,12 @@ export interface Api {
   /** A stream that goes on instead of a reply: a live log, or the changes of keys. */
   readonly stream?: LogName | 'keys'
   /**
-   * Set for what changes the store: it runs in the process that writes, and what restricts the use of keys is
-   * answered when it holds in every process.
+   * Set for what runs in the process that writes. What changes the store waits for a disk that takes writes; what
+   * restricts the use of keys is answered when it holds in every process.
    */
-  readonly change?: 'extends' | 'restricts'
+  readonly change?: 'nothing' | 'extends' | 'restricts'
+  /** Tells how the server is, and nothing else: the reply does not wait for its event to be in the audit file. */
+  readonly isProbe?: boolean
   /** The path that policies are asked about, if it is not the request's own. */
   readonly policyArgument?: (argument: string) => string
   /** A promise only where no key is used, or the reply waits for the disk after all else is done: see *The synchronous turn*. */
@@ -158,6 +160,7 @@ export const APIS: readonly Api[] = [
   get({
     path: '/v1/ready',
     isCounted: false,
+    isProbe: true,
     async run({ store }) {
       await assertReady(store)
       return empty('readiness checked')
@@ -183,7 +186,7 @@ export const APIS: readonly Api[] = [
   get({
     path: '/v1/metrics/latchkey',
     isCounted: false,
-    change: 'extends', // It changes nothing, but the process that writes knows of all the others.
+    change: 'nothing', // The process that writes knows of all the others.
     run: ({ serverMetrics }) => ({
       body: Buffer.from(serverMetrics.text()),
       contentType: TEXT_METRICS_TYPE,
@@ -378,7 +381,7 @@ export const APIS: readonly Api[] = [
 
   get({
     path: '/v1/seal/describe',
-    change: 'extends', // It changes nothing, but the process that writes knows how a rotation stands.
+    change: 'nothing', // The process that writes knows how a rotation stands.
     run: ({ sealAdmin, policies }, call) =>
       json('seal described', describeSeal(sealAdmin, callerOf(policies, call))),
   }),
@@ -451,7 +454,7 @@ export const APIS: readonly Api[] = [
   }),
   get({
     path: '/v1/backup/read/',
-    change: 'extends', // It changes nothing, but the process that has made a backup holds it.
+    change: 'nothing', // The process that has made a backup holds it.
     run({ backups, policies }, call) {
       const body = readBackup(backups, callerOf(policies, call), call.argument, parseOffset(call.query))
       return { body, contentType: BYTES_TYPE, audit: `piece of backup ${call.argument} read` }
@@ -459,7 +462,7 @@ export const APIS: readonly Api[] = [
   }),
   put({
     path: '/v1/backup/drop/',
-    change: 'extends',
+    change: 'nothing',
     run({ backups, policies }, call) {
       dropBackup(backups, callerOf(policies, call), call.argument)
       return empty(`backup ${call.argument} dropped`)

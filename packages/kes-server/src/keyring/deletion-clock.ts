@@ -44,9 +44,14 @@ export class DeletionClock {
     this.#store.transaction(() => this.#write(Math.max(stored?.runningMs ?? 0, this.#latestStart())))
   }
 
+  /** Whether {@link DeletionClock.save} would write: a key waits. */
+  get hasNews(): boolean {
+    return this.#store.hasPending()
+  }
+
   /** Writes the running time down, so that a restart goes on from it. Does nothing while no key waits. */
   save(): void {
-    if (this.#store.hasPending()) this.#store.transaction(() => this.#write(this.#runningMs()))
+    if (this.hasNews) this.#store.transaction(() => this.#write(this.#runningMs()))
   }
 
   /** For a key whose deletion is scheduled now; inside the transaction of that change. */

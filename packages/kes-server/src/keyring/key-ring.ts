@@ -404,6 +404,11 @@ export class KeyRing {
     return !this.#store.has(name) && this.#store.isErasing(name)
   }
 
+  /** Whether a key's waiting period is over. */
+  hasDue(): boolean {
+    return this.#dueNames().length > 0
+  }
+
   /**
    * Erases keys whose waiting period is over, a number of them in one transaction. What is left of them in the store's
    * files is removed by {@link KeyStore.purge}.
@@ -412,7 +417,7 @@ export class KeyRing {
    * @returns those that were erased; to be called again until there are none.
    */
   eraseDue(onRefused: (name: KeyName) => void): DueErasure[] {
-    if (this.#dueNames().length === 0) return []
+    if (!this.hasDue()) return []
     return this.#store.transaction(() => {
       const erased: DueErasure[] = []
       for (const name of this.#dueNames()) {

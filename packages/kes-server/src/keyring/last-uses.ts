@@ -55,6 +55,11 @@ export class LastUses {
     if (this.#uses.delete(keyId)) this.#isChanged = true
   }
 
+  /** Whether {@link LastUses.save} would write. */
+  get hasNews(): boolean {
+    return this.#isChanged
+  }
+
   /** Writes the file if there is news, the whole or nothing. @throws what the disk answers. */
   save(storePath: string, storeId: Uint8Array): void {
     if (!this.#isChanged) return

@@ -78,6 +78,7 @@ export class RootRotation {
   ): Promise<RotationResult | undefined> {
     for (const kind of ['keys', 'erased'] as const) {
       for (let after: number | undefined = 0; after !== undefined; ) {
+        await this.#store.whenWritable()
         if (signal.aborted) return undefined
         after = this.#resealBatch(kind, after)
         onProgress(this.progress)

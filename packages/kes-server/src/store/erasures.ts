@@ -20,6 +20,15 @@ import type { StoreFiles } from './store-files.ts'
 const HEAD_BYTES = 13
 const TAIL_BYTES = 16
 
+export interface ErasuresOptions {
+  /** How long a write waits for another process's. */
+  readonly busyTimeoutMs: number
+  /** See {@link SqliteStoreOptions}. */
+  readonly spendReserve: () => boolean
+  /** See {@link KeyStore.whenWritable}. */
+  readonly whenWritable: () => Promise<void> | undefined
+}
+
 const RETRY_MS = 20
 /** Records that are searched for at once; more take the next round. */
 const ROUND_RECORDS_MAX = 1000
@@ -38,8 +47,7 @@ export class Erasures {
   readonly #db: Database.Database
   /** Undefined for a store in memory. */
   readonly #files: StoreFiles | undefined
-  readonly #busyTimeoutMs: number
-  readonly #spendReserve: () => boolean
+  readonly #options: ErasuresOptions
   readonly #statements: ReturnType<typeof prepare>
   /** Sealed records that this process erased, by the id of their row. The rows decide what is due. */
   readonly #records = new Map<number, Uint8Array>()
@@ -50,17 +58,10 @@ export class Erasures {
   #round: Promise<boolean> | undefined
   #isBlocked = false
 
-  /** @param spendReserve - see {@link SqliteStoreOptions}. */
-  constructor(
-    db: Database.Database,
-    files: StoreFiles | undefined,
-    busyTimeoutMs: number,
-    spendReserve: () => boolean,
-  ) {
+  constructor(db: Database.Database, files: StoreFiles | undefined, options: ErasuresOptions) {
     this.#db = db
-    this.#spendReserve = spendReserve
     this.#files = files
-    this.#busyTimeoutMs = busyTimeoutMs
+    this.#options = options
     this.#statements = prepare(db)
   }
 
@@ -135,7 +136,7 @@ export class Erasures {
   #joinRound(): Promise<boolean> {
     this.#round ??= this.#runRound()
       .catch((error) => {
-        if (isDiskFull(error) && this.#spendReserve()) return false // There is room for the next one.
+        if (isDiskFull(error) && this.#options.spendReserve()) return false // There is room for the next one.
         throw error
       })
       .finally(() => {
@@ -148,6 +149,7 @@ export class Erasures {
   async #runRound(): Promise<boolean> {
     const due = this.#readDue()
     if (due.length === 0 || this.#files === undefined) return true
+    await this.#options.whenWritable()
     // While the database is searched nothing is written to it: all changes stay in the log, which is searched last.
     this.#db.pragma('wal_autocheckpoint = 0')
     try {
@@ -208,7 +210,7 @@ export class Erasures {
       if (isBusy(error)) return false
       throw error
     } finally {
-      this.#db.pragma(`busy_timeout = ${this.#busyTimeoutMs}`)
+      this.#db.pragma(`busy_timeout = ${this.#options.busyTimeoutMs}`)
     }
   }
 

@@ -192,7 +192,17 @@ export interface KeyStore extends JournalStore, BackupLog {
   foreignChanges(): number
 
   /**
-   * The one call that asks the disk beside the event loop, so one that hangs does not hold it up.
+   * When a write would not be waited for inside of the call that makes it, where the whole process waits: asked first by
+   * all that writes while a server serves.
+   *
+   * @returns undefined: now. Otherwise a promise that is fulfilled then.
+   * @throws as its rejection, {@link StoreUnreachableError} (504) if the disk has taken no write for some seconds,
+   *   {@link StoreUnavailableError} (502) if another program has been writing for as long as it is waited for.
+   */
+  whenWritable(): Promise<void> | undefined
+
+  /**
+   * Asks the disk beside the event loop, so one that hangs does not hold it up.
    *
    * @throws {@link StoreUnreachableError} (504) if the store is no longer where it was opened.
    * @throws {@link StoreUnavailableError} (502) if it is there and can't be read.

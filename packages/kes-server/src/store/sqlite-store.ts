@@ -65,12 +65,13 @@ import {
   replaceRoot,
   replaceSlot,
 } from './seal-table.ts'
-import { asOpenError, asStoreError, isDiskFull, isUniqueViolation } from './sqlite-errors.ts'
+import { asOpenError, asStoreError, isBusy, isDiskFull, isUniqueViolation } from './sqlite-errors.ts'
 import type { Statements } from './statements.ts'
 import { createPrivateFile, permissionWarnings, resolveStorePath } from './store-file.ts'
 import { StoreFiles } from './store-files.ts'
 import { StoreLock } from './store-lock.ts'
 import { StoreProbe } from './store-probe.ts'
+import { WriteGate } from './write-gate.ts'
 
 const BUSY_TIMEOUT_MS = 1000
 const ERASE_TIMEOUT_MS = 5000
@@ -106,10 +107,12 @@ export class SqliteStore implements KeyStore, SealChanges {
   readonly #db: Database.Database
   readonly #lock: StoreLock | undefined
   readonly #probe: StoreProbe | undefined
+  readonly #gate: WriteGate | undefined
   readonly #statements: Statements
   readonly #files: StoreFiles | undefined
   readonly #erasures: Erasures
   readonly #eraseTimeoutMs: number
+  readonly #busyTimeoutMs: number
   readonly #spendReserve: () => boolean
   readonly #isWriter: boolean
   #depth = 0
@@ -125,7 +128,15 @@ export class SqliteStore implements KeyStore, SealChanges {
     this.#statements = connection.statements
     this.#files = files
     const busyTimeoutMs = options.busyTimeoutMs ?? BUSY_TIMEOUT_MS
-    this.#erasures = new Erasures(this.#db, files, busyTimeoutMs, this.#spendReserve)
+    this.#busyTimeoutMs = busyTimeoutMs
+    if (lock !== undefined && this.#isWriter) {
+      this.#gate = new WriteGate(path, { isLocked: () => this.#isLocked(), lockTimeoutMs: busyTimeoutMs })
+    }
+    this.#erasures = new Erasures(this.#db, files, {
+      busyTimeoutMs,
+      spendReserve: this.#spendReserve,
+      whenWritable: () => this.whenWritable(),
+    })
     this.#eraseTimeoutMs = options.eraseTimeoutMs ?? ERASE_TIMEOUT_MS
     this.warnings = warnings
   }
@@ -549,6 +560,25 @@ export class SqliteStore implements KeyStore, SealChanges {
     return this.#erasures.finish(NO_NAME, this.#eraseTimeoutMs)
   }
 
+  whenWritable(): Promise<void> | undefined {
+    return this.#gate?.pass()
+  }
+
+  /** Whether another program is writing. Outside of a transaction. */
+  #isLocked(): boolean {
+    const { begin, commit } = this.#statements.TRANSACTION
+    this.#db.pragma('busy_timeout = 0')
+    try {
+      begin.run()
+      commit.run()
+      return false
+    } catch (error) {
+      return isBusy(error) // Whatever else it is, the write itself will tell.
+    } finally {
+      this.#db.pragma(`busy_timeout = ${this.#busyTimeoutMs}`)
+    }
+  }
+
   async status(): Promise<void> {
     await this.#probe?.look()
     try {
@@ -566,6 +596,7 @@ export class SqliteStore implements KeyStore, SealChanges {
       this.#lock?.release()
       this.#files?.close()
       this.#probe?.close()
+      this.#gate?.close()
     }
   }
 
@@ -585,6 +616,7 @@ export class SqliteStore implements KeyStore, SealChanges {
       assert(!(result instanceof Promise), 'a transaction ends before a promise does')
       this.#assertInTransaction(action)
       commit.run()
+      this.#gate?.noteWritten()
       return result
     } catch (error) {
       if (this.#db.inTransaction) for (const statement of rollback) statement.run()

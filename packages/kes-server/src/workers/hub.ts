@@ -10,7 +10,7 @@ import type { Metrics, Usage } from '../metrics/metrics.ts'
 
 export interface Hub {
   /**
-   * Runs an API that changes the store, in the process that writes. If the change restricts the use of keys, the
+   * Runs an API with `change`, in the process that writes. If the change restricts the use of keys, the
    * result is there only when every process has taken note, and what it had begun before has ended.
    */
   change(services: Services, api: Api, call: Call): Reply | Promise<Reply>
@@ -46,7 +46,11 @@ export class SingleProcess implements Hub {
   }
 
   change(services: Services, api: Api, call: Call): Reply | Promise<Reply> {
-    return api.change === 'restricts' ? this.#restrict(services, api, call) : this.#run(services, api, call)
+    if (api.change === 'restricts') return this.#restrict(services, api, call)
+    if (api.change === 'nothing') return api.run(services, call)
+    const opening = services.store.whenWritable()
+    if (opening === undefined) return this.#run(services, api, call)
+    return passed(opening, call).then(() => this.#run(services, api, call))
   }
 
   #run(services: Services, api: Api, call: Call): Reply | Promise<Reply> {
@@ -59,6 +63,7 @@ export class SingleProcess implements Hub {
 
   async #restrict(services: Services, api: Api, call: Call): Promise<Reply> {
     try {
+      await passed(services.store.whenWritable(), call)
       return await this.#run(services, api, call)
     } finally {
       await laterTurn()
@@ -90,5 +95,15 @@ export class SingleProcess implements Hub {
 
   #announce(): void {
     for (const listener of this.#listeners) listener()
+  }
+}
+
+/** Waits until the store can be written. The body of a call that is not made for that may have a key in it. */
+async function passed(opening: Promise<void> | undefined, { body }: Call): Promise<void> {
+  try {
+    await opening
+  } catch (error) {
+    body?.fill(0)
+    throw error
   }
 }

@@ -123,7 +123,7 @@ export class Supervisor implements Hub {
 
   #spawn(): WorkerProcess {
     const worker = new WorkerProcess((self) => ({
-      change: (path, call) => this.#changeFor(path, call),
+      change: async (path, call) => this.#changeFor(path, call),
       barrier: () => this.barrier(),
       usage: () => this.usage(),
       gatherUses: () => this.#gatherUsesFor(self),
@@ -189,27 +189,34 @@ export class Supervisor implements Hub {
   }
 
   change(services: Services, api: Api, call: Call): Reply | Promise<Reply> {
-    return this.#change(services, api, call)
+    return this.#change(services, api, () => call)
   }
 
-  #changeFor(path: string, { query, body, ...call }: PlainCall): Promise<Reply> {
+  #changeFor(path: string, { query, body, ...call }: PlainCall): Reply | Promise<Reply> {
     const api = this.#apiByPath.get(path)
     if (api === undefined || this.#core === undefined)
       throw new Error(`no API changes the store at '${path}'`)
-    return this.#change(this.#core.services, api, {
+    return this.#change(this.#core.services, api, () => ({
       ...call,
       query: new URLSearchParams(query),
       body: body && this.#bodies.open(body),
-    })
+    }))
+  }
+
+  #change(services: Services, api: Api, makeCall: () => Call): Reply | Promise<Reply> {
+    return api.change === 'nothing'
+      ? api.run(services, makeCall())
+      : this.#changeStore(services, api, makeCall)
   }
 
   /**
    * The barrier comes after every restriction, whether it changed anything, or failed: the key may be locked already
    * by a call that still waits for its own barrier, and a commit that reports an error may have happened.
    */
-  async #change(services: Services, api: Api, call: Call): Promise<Reply> {
+  async #changeStore(services: Services, api: Api, makeCall: () => Call): Promise<Reply> {
     try {
-      return await api.run(services, call)
+      await services.store.whenWritable()
+      return await api.run(services, makeCall())
     } finally {
       if (api.change === 'restricts') await this.barrier()
       else this.#announce()

@@ -1,0 +1,76 @@
+import { mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { StoreUnavailableError } from '../errors.ts'
+import { WriteGate } from './write-gate.ts'
+
+let folder: string
+let isLocked: boolean
+let gate: WriteGate
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'latchkey-gate-'))
+  isLocked = false
+  gate = new WriteGate(join(folder, 'keys.db'), { isLocked: () => isLocked, lockTimeoutMs: 200 })
+})
+afterEach(() => {
+  vi.useRealTimers()
+  rmSync(folder, { recursive: true })
+})
+
+test('a disk that has just taken a write is not asked again, for a moment', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  expect(gate.pass()).toBeInstanceOf(Promise)
+  await gate.pass()
+  expect(gate.pass()).toBeUndefined()
+  vi.advanceTimersByTime(100)
+  expect(gate.pass()).toBeInstanceOf(Promise)
+  gate.noteWritten()
+  expect(gate.pass()).toBeUndefined()
+  gate.close()
+})
+
+test('the file that the disk is asked by has no name', async () => {
+  await gate.pass()
+  expect(readdirSync(folder)).toEqual([])
+  gate.close()
+})
+
+test('another program that writes is waited for, also when the disk has just taken a write', async () => {
+  gate.noteWritten()
+  isLocked = true
+  setTimeout(() => {
+    isLocked = false
+  }, 50)
+  const passed = gate.pass()
+  expect(passed).toBeInstanceOf(Promise)
+  await passed
+  expect(isLocked).toBe(false)
+  gate.close()
+})
+
+test('another program that does not end writing is waited for no longer than is said', async () => {
+  isLocked = true
+  await expect(gate.pass()).rejects.toThrow(StoreUnavailableError)
+  isLocked = false
+  await gate.pass()
+  gate.close()
+})
+
+test('a disk that refuses has answered: the write itself tells what is wrong', async () => {
+  symlinkSync('/dev/full', join(folder, 'full.db.probe'))
+  const full = new WriteGate(join(folder, 'full.db'), { isLocked: () => false, lockTimeoutMs: 0 })
+  await expect(full.pass()).resolves.toBeUndefined()
+  expect(readdirSync(folder)).toEqual([])
+  full.close()
+  gate.close()
+})
+
+test('a gate that is closed while its disk is asked gives the file back afterwards', async () => {
+  const passed = gate.pass()
+  const before = readdirSync('/proc/self/fd').length
+  gate.close()
+  expect(readdirSync('/proc/self/fd')).toHaveLength(before)
+  await passed
+  await expect.poll(() => readdirSync('/proc/self/fd').length).toBeLessThan(before)
+})
