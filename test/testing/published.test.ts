@@ -9,6 +9,13 @@ import { type Run, run } from '../peers/peer.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const BUILD_TIMEOUT_MS = 120_000
+/** With the folder of their JavaScript. */
+const PACKAGES = [
+  ['kms-client', 'dist'],
+  ['console', 'build'],
+  ['kes-server', 'dist'],
+  ['storage-node', 'dist'],
+] as const
 
 /** An error is told by its class, which the package has in one of its files and shows in several. */
 const PROGRAM = `
@@ -83,7 +90,7 @@ test('without the server has all its types, and says what to install', async () 
   )
 })
 
-test.each(['kms-client', 'console', 'kes-server', 'storage-node'])(
+test.each(PACKAGES)(
   '%s exports from each of its paths what its source does, and has its types there',
   async (name) => {
     const folder = join(ROOT, 'packages', name)
@@ -105,12 +112,7 @@ test.each(['kms-client', 'console', 'kes-server', 'storage-node'])(
 /** Starting them would be another test: they serve, or wait for who has started them. */
 const PROGRAMS = ['main.js', 'child.js']
 
-test.each([
-  ['kms-client', 'dist'],
-  ['console', 'build'],
-  ['kes-server', 'dist'],
-  ['storage-node', 'dist'],
-])('every file of %s can be loaded', async (name, output) => {
+test.each(PACKAGES)('every file of %s can be loaded', async (name, output) => {
   const files = readdirSync(join(ROOT, 'packages', name, output), { recursive: true, withFileTypes: true })
   const modules = files
     .filter((file) => file.name.endsWith('.js') && !PROGRAMS.includes(file.name))
