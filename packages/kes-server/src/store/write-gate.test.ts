@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
@@ -57,12 +57,15 @@ test('another program that does not end writing is waited for no longer than is 
   gate.close()
 })
 
-test('a disk that refuses has answered: the write itself tells what is wrong', async () => {
-  symlinkSync('/dev/full', join(folder, 'full.db.probe'))
-  const full = new WriteGate(join(folder, 'full.db'), { isLocked: () => false, lockTimeoutMs: 0 })
-  await expect(full.pass()).resolves.toBeUndefined()
-  expect(readdirSync(folder)).toEqual([])
-  full.close()
+test('a file that a killed server has left is replaced, and a link that somebody has put there not followed', async () => {
+  const other = join(folder, 'other')
+  writeFileSync(other, 'content')
+  symlinkSync(other, join(folder, 'second.db.probe'))
+  const second = new WriteGate(join(folder, 'second.db'), { isLocked: () => false, lockTimeoutMs: 0 })
+  await second.pass()
+  expect(readFileSync(other, 'utf8')).toBe('content')
+  expect(readdirSync(folder)).toEqual(['other'])
+  second.close()
   gate.close()
 })
 

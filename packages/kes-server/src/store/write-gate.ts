@@ -5,7 +5,7 @@
  * The disk is asked by a byte that is written to a file beside the store, and synced. The file has no name: it ends with
  * the process, however that dies.
  */
-import { closeSync, fdatasync, openSync, unlinkSync, write } from 'node:fs'
+import { closeSync, fdatasync, openSync, rmSync, unlinkSync, write } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { StoreUnavailableError, StoreUnreachableError } from '../errors.ts'
@@ -38,7 +38,8 @@ export class WriteGate {
   constructor(path: string, options: WriteGateOptions) {
     this.#options = options
     const made = `${path}.probe`
-    this.#file = openSync(made, 'w', 0o600)
+    rmSync(made, { force: true })
+    this.#file = openSync(made, 'wx', 0o600)
     unlinkSync(made)
   }
 
