@@ -22,6 +22,8 @@ the server alone spent on a request. The last one is the figure to compare: the 
   --workers N        processes that serve                                   (default: the server's)
   --audit            write the audit log, to /dev/null
   --verify           check client certificates against a CA (tls.auth: on)
+  --reference        also measure Node alone, with the same cryptography: what this machine takes today for the least
+                     that a server can do
   --load PROGRAM     another load generator, with flags -url -cert -key -op -name -c -conns -n -pid -h1
   --profile          also print, on stderr, where the server spends its time (it runs slower then)
   --json             one JSON line a row instead of tables
@@ -39,6 +41,7 @@ export interface ServeOptions {
   readonly hasAudit: boolean
   readonly isVerified: boolean
   readonly loadProgram: string | undefined
+  readonly hasReference: boolean
   readonly isProfiled: boolean
   readonly isJson: boolean
 }
@@ -59,6 +62,7 @@ export function parseOptions(args: readonly string[]): ServeOptions {
       load: { type: 'string' },
       audit: { type: 'boolean', default: false },
       verify: { type: 'boolean', default: false },
+      reference: { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
     },
@@ -75,6 +79,7 @@ export function parseOptions(args: readonly string[]): ServeOptions {
     loadProgram: values.load,
     hasAudit: values.audit,
     isVerified: values.verify,
+    hasReference: values.reference,
     isProfiled: values.profile,
     isJson: values.json,
   }

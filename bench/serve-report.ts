@@ -40,6 +40,8 @@ export interface ProcessMeasurement {
 
 export interface Run {
   readonly measurements: readonly Measurement[]
+  /** Of Node alone, row by row; undefined unless it was asked for. */
+  readonly reference: readonly Measurement[] | undefined
   readonly process: ProcessMeasurement
 }
 
@@ -58,6 +60,7 @@ export function formatRuns(options: ServeOptions, runs: readonly Run[]): string 
     'CPU µs/request',
     'Go KES µs',
     'ratio',
+    ...(options.hasReference ? ['Node alone µs', 'ratio'] : []),
     'failures',
     'load busy %',
   ]
@@ -75,6 +78,7 @@ export function formatRuns(options: ServeOptions, runs: readonly Run[]): string 
       figure(({ cpuMicros }) => cpuMicros),
       formatRange(beat),
       cpu === undefined ? 'n/a' : formatRatio(cpu, beat),
+      ...(options.hasReference ? referenceCells(runs, index, cpu) : []),
       String(all.reduce((sum, { failures }) => sum + failures, 0)),
       figure(({ loadBusy }) => loadBusy && loadBusy * 100),
     ]
@@ -87,6 +91,14 @@ export function formatRuns(options: ServeOptions, runs: readonly Run[]): string 
     ...(options.runs > 1 ? [`Medians of ${options.runs} runs, least to most in brackets.\n`] : []),
     ...(failure === undefined ? [] : [`First failure: ${failure}\n`]),
   ].join('\n')
+}
+
+/** Node alone on the same row: its CPU time, and how many times that the server takes. */
+function referenceCells(runs: readonly Run[], index: number, cpu: number | undefined): string[] {
+  const all = runs.map(({ reference }) => reference?.[index]?.cpuMicros)
+  const median = medianOf(all)
+  const ratio = cpu === undefined || median === undefined ? 'n/a' : `${(cpu / median).toFixed(2)}×`
+  return [spread(all), ratio]
 }
 
 function processRows(runs: readonly Run[]): string[][] {
@@ -130,12 +142,13 @@ function loadAverage(): string {
 }
 
 export function runsAsJsonLines(options: ServeOptions, runs: readonly Run[]): string {
-  const lines = runs.flatMap(({ measurements, process: whole }, index) => {
+  const lines = runs.flatMap(({ measurements, reference, process: whole }, index) => {
     const common = { run: index + 1, audit: options.hasAudit, verify: options.isVerified }
     return [
-      ...measurements.map((measurement) => ({
+      ...measurements.map((measurement, row) => ({
         ...common,
         ...measurement,
+        ...(reference && { referenceCpuMicros: reference[row]?.cpuMicros }),
         goKesCpuMicros: GO_KES_CPU_US[measurement.operation][measurement.protocol],
       })),
       { ...common, ...whole, goKesReadyMs: GO_KES_READY_MS, goKesResidentMb: GO_KES_RESIDENT_MB },

@@ -32,17 +32,13 @@ async function runOnce(options: ServeOptions): Promise<Run> {
   const nodeArgs = isProfiled ? ['--cpu-prof', `--cpu-prof-dir=${profile.path}`] : []
   await using server = await ServerProcess.start(workspace, nodeArgs)
   const loadedMicros = monotonicMicros()
-  const measurements: Measurement[] = []
-  for (const operation of options.operations) {
-    for (const protocol of options.protocols) {
-      measurements.push(await measure(server, options, operation, protocol))
-    }
-  }
+  const measurements = await measureAll(server, options)
   const usage = server.usage()
   await server.stop()
   if (isProfiled) process.stderr.write(formatProfile(profile.path, loadedMicros))
   return {
     measurements,
+    reference: options.hasReference ? await measureReference(workspace, options) : undefined,
     process: {
       readyMs: server.readyMs,
       residentMb: usage && usage.residentBytes / 1e6,
@@ -50,6 +46,21 @@ async function runOnce(options: ServeOptions): Promise<Run> {
       proportionalMb: usage && usage.proportionalBytes / 1e6,
     },
   }
+}
+
+async function measureReference(workspace: Workspace, options: ServeOptions): Promise<Measurement[]> {
+  await using node = await ServerProcess.startReference(workspace)
+  return await measureAll(node, options)
+}
+
+async function measureAll(server: ServerProcess, options: ServeOptions): Promise<Measurement[]> {
+  const measurements: Measurement[] = []
+  for (const operation of options.operations) {
+    for (const protocol of options.protocols) {
+      measurements.push(await measure(server, options, operation, protocol))
+    }
+  }
+  return measurements
 }
 
 async function measure(

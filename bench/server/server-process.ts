@@ -10,6 +10,7 @@ import { type ProcessUsage, readUsage } from './process-usage.ts'
 import type { Workspace } from './workspace.ts'
 
 const PROGRAM = join(import.meta.dirname, 'run-server.ts')
+const REFERENCE_PROGRAM = join(import.meta.dirname, 'run-reference.ts')
 /** Of `kes` itself: the second start and all after it take as long as those of `kes server`. */
 const COMPILE_CACHE = join(import.meta.dirname, '../../packages/kes-server/node_modules/.cache/compile')
 const START_TIMEOUT_MS = 30_000
@@ -34,11 +35,24 @@ export class ServerProcess implements AsyncDisposable {
    * @param nodeArgs - options of Node for the server.
    * @throws Error with the server's own words if it does not start.
    */
-  static async start(workspace: Workspace, nodeArgs: readonly string[] = []): Promise<ServerProcess> {
+  static start(workspace: Workspace, nodeArgs: readonly string[] = []): Promise<ServerProcess> {
+    return ServerProcess.#run(PROGRAM, workspace, nodeArgs)
+  }
+
+  /** Node alone, in the place of the server. */
+  static startReference(workspace: Workspace): Promise<ServerProcess> {
+    return ServerProcess.#run(REFERENCE_PROGRAM, workspace, [])
+  }
+
+  static async #run(
+    program: string,
+    workspace: Workspace,
+    nodeArgs: readonly string[],
+  ): Promise<ServerProcess> {
     const log = openSync(workspace.errorLogFile, 'a', 0o600)
     const startedMs = performance.now()
     const child = startNode(
-      [...nodeArgs, PROGRAM, workspace.configFile],
+      [...nodeArgs, program, workspace.configFile],
       ['ignore', 'ignore', log, 'ipc'], // stdout, the audit log: /dev/null.
       { NODE_COMPILE_CACHE: COMPILE_CACHE },
     )
