@@ -3,7 +3,7 @@
  * channel that is told the URL. It serves the same TLS, makes and opens data keys, and does nothing else: no API, no
  * policy, no key's state, no limits, no metrics, no log. It answers whatever path begins like one of the API.
  */
-import { createCipheriv, createDecipheriv, randomBytes, randomFillSync } from 'node:crypto'
+import { constants, createCipheriv, createDecipheriv, randomBytes, randomFillSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { type IncomingMessage, ServerResponse } from 'node:http'
 import {
@@ -15,7 +15,9 @@ import {
 import type { AddressInfo } from 'node:net'
 
 const [configFile = ''] = process.argv.slice(2)
-const { tls } = JSON.parse(readFileSync(configFile, 'utf8')) as { tls: { key: string; cert: string } }
+const { tls } = JSON.parse(readFileSync(configFile, 'utf8')) as {
+  tls: { key: string; cert: string; auth: string; ca?: string }
+}
 
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
@@ -63,28 +65,23 @@ function answer(path: string, body: Buffer): string {
   return path.startsWith('/v1/key/decrypt/') ? decrypt(body) : '{"version":"reference"}'
 }
 
+const { SSL_OP_NO_RENEGOTIATION, SSL_OP_NO_TICKET } = constants
 const server = createSecureServer({
   key: readFileSync(tls.key),
   cert: readFileSync(tls.cert),
   requestCert: true,
-  rejectUnauthorized: false,
+  rejectUnauthorized: tls.auth === 'on',
+  ...(tls.ca === undefined ? {} : { ca: readFileSync(tls.ca) }),
+  // As the server has them: AES with 128 bits first, and no session that is resumed.
+  ciphers: 'TLS_AES_128_GCM_SHA256:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256',
+  secureOptions: SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET,
   allowHTTP1: true,
 })
 
-// Node's adapter of HTTP/2 to requests and responses costs more than its streams do.
-server.on('stream', (stream: ServerHttp2Stream, headers) => {
-  const chunks: Buffer[] = []
-  stream.on('data', (chunk: Buffer) => chunks.push(chunk))
-  stream.on('end', () => {
-    const reply = answer(headers[':path'] ?? '', Buffer.concat(chunks))
-    stream.respond({ ':status': 200, 'content-type': 'application/json', 'content-length': reply.length })
-    stream.end(reply)
-  })
-})
 server.on(
   'request',
   (request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse) => {
-    if (!(response instanceof ServerResponse)) return // It came as a stream.
+    if (!(response instanceof ServerResponse)) throw new Error('no adapter is there')
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
@@ -94,6 +91,17 @@ server.on(
     })
   },
 )
+// Which a listener of requests has brought: Node's adapter of HTTP/2 to them costs more than its streams do.
+server.removeAllListeners('stream')
+server.on('stream', (stream: ServerHttp2Stream, headers) => {
+  const chunks: Buffer[] = []
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+  stream.on('end', () => {
+    const reply = answer(headers[':path'] ?? '', Buffer.concat(chunks))
+    stream.respond({ ':status': 200, 'content-type': 'application/json', 'content-length': reply.length })
+    stream.end(reply)
+  })
+})
 server.listen(0, '127.0.0.1', () => {
   process.send?.({ url: `https://127.0.0.1:${(server.address() as AddressInfo).port}` })
 })

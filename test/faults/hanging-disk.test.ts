@@ -84,12 +84,11 @@ describe.each([1, 2])('while a change waits, a server of %i processes that serve
       expect((await askAnew(server, protocol, 'GET', '/v1/ready')).status).toBe(504)
       expect((await askAnew(server, protocol, 'PUT', '/v1/key/generate/my-key')).status).toBe(200)
     }
-    for (const { status, rawBody } of await Promise.all([lock, create])) {
-      expect([status, JSON.parse(rawBody.toString())]).toEqual([
-        504,
-        { message: 'key store is not reachable', code: 'StoreUnreachable' },
-      ])
-    }
+    const replies = await Promise.all([lock, create])
+    expect(replies.map(({ status, rawBody }) => [status, JSON.parse(rawBody.toString())])).toEqual([
+      [502, { message: 'failed to change key', code: 'StoreUnavailable' }],
+      [502, { message: 'failed to create key', code: 'StoreUnavailable' }],
+    ])
     expect(server.stderr).toContain('the disk of the store has taken no write for 8 s')
     // Nothing was changed, and the next changes are made as soon as the disk goes on.
     const later = [

@@ -58,7 +58,7 @@ export interface Core {
   /** Takes over the rules and the cache's times of another config. */
   readonly reload: (config: Pick<Config, 'adminIdentity' | 'policies' | 'api' | 'cache'>) => void
   /** Makes the keys that a config names and the store has not. */
-  readonly createKeys: (config: Pick<Config, 'adminIdentity' | 'keys'>) => void
+  readonly createKeys: (config: Pick<Config, 'adminIdentity' | 'keys'>) => Promise<void>
   readonly close: () => Promise<void>
 }
 
@@ -77,7 +77,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   const ring = new KeyRing(opened.store, opened.seal, opened.journal, keysOptions)
   const purge = purger(opened, errorLog)
   const onErased = () => hub.barrier().then(purge)
-  const whenWritable = () => opened.store.whenWritable()
+  const whenWritable = () => opened.store.whenWritable('change key')
   const deletions = new DueDeletions({ ring, clock, whenWritable, errorLog, onErased })
   let auditWriter: AuditWriter | undefined
   try {
@@ -131,7 +131,10 @@ export async function openCore(options: CoreOptions): Promise<Core> {
       Object.assign(services, rulesOf(next, originOf(next)))
       cacheExpiry.replace(next.cache)
     },
-    createKeys: (next) => createPredefinedKeys(next, ring, errorLog),
+    async createKeys(next) {
+      if (next.keys.length > 0) await opened.store.whenWritable('create key')
+      createPredefinedKeys(next, ring, errorLog)
+    },
     async close() {
       rotation.stop()
       backups.close()
@@ -166,7 +169,7 @@ async function openAuditWriter(
     storeId: Buffer.from(journal.storeId).toString('hex'),
     reserve: reserves.audit,
     lastHead: lastHead(journal),
-    whenWritable: () => store.whenWritable(),
+    whenWritable: () => store.whenWritable('change key'),
     recordHead: (head) => recordHead(store, journal, head),
     notices: errorLog,
   })
@@ -197,7 +200,7 @@ function purger({ store }: OpenStore, errorLog: ErrorLog): () => Promise<void> {
   let isOwed = false
   return async () => {
     const wasOwed = isOwed
-    let reason = 'a program reads the store'
+    let reason = 'a program reads or writes the store, or its disk takes no writes'
     try {
       isOwed = !(await store.purge())
     } catch (error) {

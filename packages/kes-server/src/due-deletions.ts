@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { DeletionClock } from './keyring/deletion-clock.ts'
 import type { KeyRing } from './keyring/key-ring.ts'
 import type { ErrorLog } from './log/error-log.ts'
-import type { KeyStore } from './store/key-store.ts'
+import { reasonOf } from './reason.ts'
 
 const CHECK_INTERVAL_MS = 1000
 /** A server that is killed has so much of its running time forgotten. */
@@ -13,7 +13,7 @@ export interface DueDeletionsOptions {
   readonly ring: KeyRing
   readonly clock: DeletionClock
   /** See {@link KeyStore.whenWritable}. */
-  readonly whenWritable: KeyStore['whenWritable']
+  readonly whenWritable: () => Promise<void> | undefined
   readonly errorLog: ErrorLog
   /** Called after keys were erased: to remove what is left of them in the store's files, and to tell others. */
   readonly onErased: () => Promise<void>
@@ -147,7 +147,7 @@ export class DueDeletions {
   }
 
   #complain(error: unknown): void {
-    const problem = error instanceof Error ? error.message : String(error)
+    const problem = reasonOf(error)
     if (problem !== this.#problem)
       this.#options.errorLog.error(`scheduled deletions do not go on: ${problem}`)
     this.#problem = problem

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Config } from './config/config.ts'
 import type { ErrorLog } from './log/error-log.ts'
 import type { ServerTally } from './metrics/server-tally.ts'
+import { reasonOf } from './reason.ts'
 import { CertificateWatch } from './tls/certificate-watch.ts'
 import { readClientCas, readCredentials, type TlsCredentials } from './tls/credentials.ts'
 import { assertUsable, type ListenerSettings } from './tls/secure-context.ts'
@@ -26,7 +27,7 @@ export interface RunningConfigOptions {
   /** Puts settings into force that have been checked: it does not fail halfway. */
   readonly apply: (config: ServerConfig, listener: ListenerSettings) => Promise<void>
   /** Makes the predefined keys of a config that has come into force. */
-  readonly createKeys: (config: ServerConfig) => void
+  readonly createKeys: (config: ServerConfig) => Promise<void>
 }
 
 export class RunningConfig {
@@ -95,7 +96,7 @@ export class RunningConfig {
     for (const field of rest)
       errorLog.warn(`'${field}' of the config has changed: restart the server for it to take effect`)
     try {
-      createKeys(this.#config)
+      await createKeys(this.#config)
     } catch (error) {
       errorLog.error(`predefined keys could not be made: ${reasonOf(error)}`)
     }
@@ -205,8 +206,4 @@ function comparable(settings: ServerConfig['console']): unknown {
   const node = settings?.node
   const keys = node && [node.accessKey.reveal(), node.secretKey.reveal()]
   return { ...settings, isOn: settings !== undefined, keys }
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

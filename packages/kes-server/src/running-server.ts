@@ -43,8 +43,8 @@ export function runningServer(
   let stopping: Promise<void> | undefined
   const running = new RunningConfig({
     ...options,
-    createKeys(config) {
-      createKeys(config)
+    async createKeys(config) {
+      await createKeys(config)
       void services.hub.barrier() // For those who watch keys.
     },
   })

@@ -2,8 +2,8 @@
 import type { KeyRing } from './keyring/key-ring.ts'
 import { LastUses } from './keyring/last-uses.ts'
 import type { ErrorLog } from './log/error-log.ts'
+import { reasonOf } from './reason.ts'
 import { IN_MEMORY } from './store/connection.ts'
-import type { KeyStore } from './store/key-store.ts'
 
 const SAVE_INTERVAL_MS = 60_000
 
@@ -32,7 +32,7 @@ export class SavedUses {
    * @param gather - lets the ring know of the uses in other processes.
    * @param whenWritable - see {@link KeyStore.whenWritable}.
    */
-  start(ring: KeyRing, gather: () => Promise<void>, whenWritable: KeyStore['whenWritable']): void {
+  start(ring: KeyRing, gather: () => Promise<void>, whenWritable: () => Promise<void> | undefined): void {
     const save = async () => {
       await gather()
       ring.noteUses()
@@ -68,7 +68,7 @@ export class SavedUses {
 
   /** A disk that goes on to fail is complained of once. */
   #complain(error: unknown): void {
-    const problem = error instanceof Error ? error.message : String(error)
+    const problem = reasonOf(error)
     if (problem !== this.#problem)
       this.#errorLog.warn(`when keys were last used can not be saved: ${problem}`)
     this.#problem = problem

@@ -2,7 +2,7 @@
  * The audit log: one event for each request, on stdout by pino, as the stream `/v1/log/audit`, and in a file.
  *
  * KES's fields and names; the stream's `time` of a response is in nanoseconds, as KES's clients read it. With a file,
- * an event is on the disk before its reply goes out, and shown elsewhere only then.
+ * an event is on the disk before its reply goes out, that of a probe aside, and shown elsewhere only then.
  */
 import type { Logger } from 'pino'
 import type { LogStream } from '../log/broadcast.ts'
@@ -12,6 +12,8 @@ import { eventFields } from './lines.ts'
 
 /** What becomes of a request's reply. */
 export interface Outcome {
+  /** Whether the reply has gone out already. */
+  readonly isAnswered?: boolean
   /** Goes out even if the file can't take its event. */
   readonly isUrgent: boolean
   readonly release: () => void
@@ -59,7 +61,7 @@ export class AuditLog {
   }
 
   /** Lets the reply go as soon as its event is where it must be: at once without a file. */
-  write(event: AuditEvent, { isUrgent, release, refuse }: Outcome): void {
+  write(event: AuditEvent, { isAnswered, isUrgent, release, refuse }: Outcome): void {
     if (this.#file === undefined) {
       this.#show(event)
       release()
@@ -69,7 +71,7 @@ export class AuditLog {
       this.#show(event)
       release()
     }
-    this.#file.hold({ fields: eventFields(event), isUrgent, release: show, refuse })
+    this.#file.hold({ fields: eventFields(event), isAnswered, isUrgent, release: show, refuse })
   }
 
   #show(event: AuditEvent): void {

@@ -9,6 +9,7 @@ import { appendFileSync, rmSync, statSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { AuditFileConfig } from '../config/config.ts'
 import { isDiskFull } from '../disk/disk-full.ts'
+import { reasonOf } from '../reason.ts'
 import { AuditFile, type OpenFile } from './audit-file.ts'
 import { AuditFiles, HEADER_BYTES_MAX, readBytes, readTail, type Tail } from './audit-files.ts'
 import { AuditOpenError } from './audit-open-error.ts'
@@ -219,7 +220,7 @@ export class AuditWriter implements AuditSink {
   #failed(error: unknown): void {
     if (this.#problem === undefined) {
       const refused = 'the audit file can not be written, so keys can not be used'
-      this.#surroundings.notices.error(`${refused}: ${messageOf(error)}`)
+      this.#surroundings.notices.error(`${refused}: ${reasonOf(error)}`)
     }
     this.#problem = error
   }
@@ -263,7 +264,7 @@ export class AuditWriter implements AuditSink {
   }
 
   #headFailed(error: unknown): void {
-    const problem = `the head of the audit file could not be signed: ${messageOf(error)}`
+    const problem = `the head of the audit file could not be signed: ${reasonOf(error)}`
     if (!this.#hasHeadProblem) this.#surroundings.notices.error(problem)
     this.#hasHeadProblem = true
   }
@@ -286,11 +287,11 @@ export class AuditWriter implements AuditSink {
     } catch (error) {
       const what =
         this.#file === old ? 'no new audit file could be begun' : 'the last audit file was not closed'
-      this.#surroundings.notices.warn(`${what}: ${messageOf(error)}`)
+      this.#surroundings.notices.warn(`${what}: ${reasonOf(error)}`)
       this.#rotationRetryMs = performance.now() + ROTATION_RETRY_MS
     }
     if (this.#file === old) return
-    await this.#signHeadLater('rotate')
+    void this.#signHeadLater('rotate') // The batch that has begun the file does not wait for another disk.
     for (const each of this.#superfluous(number)) rmSync(this.#files.pathOf(each), { force: true })
   }
 
@@ -423,8 +424,4 @@ async function beginFile(
     rmSync(files.pathOf(number), { force: true })
     throw error
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

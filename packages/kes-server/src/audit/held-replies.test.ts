@@ -135,3 +135,18 @@ test('released() waits for all that is held, the last turn included, and writes 
   await again
   expect(outcomes).toEqual(['use refused', 'a'])
 })
+
+test('of replies that have gone out no more events wait than a bound, and the rest is told by their number', async () => {
+  const { sink, held } = holder()
+  const probe = () =>
+    held.hold({ fields: '"msg":"probe"', isAnswered: true, isUrgent: false, release() {}, refuse() {} })
+  for (let count = 0; count < 1500; count += 1) probe()
+  const released = held.released()
+  const [note, ...events] = sink.calls[0]?.lines ?? []
+  expect([note, events.length]).toEqual([expect.stringContaining('"unrecorded":500'), 1000])
+  sink.calls[0]?.resolve()
+  await released
+  probe()
+  await nextTurn()
+  expect(sink.calls[1]?.lines).toEqual(['"msg":"probe"'])
+})

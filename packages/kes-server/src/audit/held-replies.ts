@@ -12,6 +12,8 @@ import { noteFields } from './lines.ts'
 export interface HeldReply {
   /** The event: the members of a JSON object. */
   readonly fields: string
+  /** Whether the reply has gone out already, so that its sender may send more. */
+  readonly isAnswered?: boolean | undefined
   /**
    * Goes out even if its event can't be written: the lock of a key must not depend on the audit file, and the journal
    * has it anyway.
@@ -23,12 +25,17 @@ export interface HeldReply {
   readonly refuse: () => void
 }
 
+/** Enough for probes while a disk hangs for minutes. */
+const ANSWERED_MAX = 1000
+
 export class HeldReplies {
   readonly #sink: AuditSink
   #gathered: HeldReply[] = []
   #lastFlush: Promise<void> = Promise.resolve()
   /** Requests that were answered without an event since the last time that one could be written. */
   #unrecorded = 0
+  /** Events that are not on the disk yet, of replies that have gone out. */
+  #ofAnswered = 0
   #unrecordedSince = ''
 
   constructor(sink: AuditSink) {
@@ -41,11 +48,13 @@ export class HeldReplies {
   }
 
   hold(reply: HeldReply): void {
-    if (!this.#sink.isAccepting && !reply.isUrgent) {
+    const isTooMuch = reply.isAnswered === true && this.#ofAnswered >= ANSWERED_MAX
+    if (isTooMuch || (!this.#sink.isAccepting && !reply.isUrgent)) {
       this.#refuse(reply)
       return
     }
     if (this.#gathered.length === 0) setImmediate(() => this.#flush())
+    if (reply.isAnswered === true) this.#ofAnswered += 1
     this.#gathered.push(reply)
   }
 
@@ -70,7 +79,9 @@ export class HeldReplies {
       this.#unrecorded = 0
     }
     try {
-      await this.#sink.append(lines)
+      await this.#sink.append(lines).finally(() => {
+        this.#ofAnswered -= replies.filter(({ isAnswered }) => isAnswered === true).length
+      })
     } catch {
       // The writer tells the operator why.
       this.#unrecorded += unrecorded

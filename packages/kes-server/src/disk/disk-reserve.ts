@@ -16,6 +16,8 @@ export class DiskReserve {
   readonly path: string
   readonly #onSpent: () => void
   #isThere = false
+  /** How many times. */
+  #spent = 0
 
   constructor(path: string, onSpent: () => void) {
     this.path = path
@@ -30,6 +32,7 @@ export class DiskReserve {
   /** @returns false if there is nothing to give back. */
   spend(): boolean {
     this.#isThere = false
+    this.#spent += 1
     try {
       unlinkSync(this.path)
       this.#onSpent()
@@ -46,14 +49,20 @@ export class DiskReserve {
    * @throws what `node:fs` does.
    */
   async restore(): Promise<boolean> {
+    const spent = this.#spent
     if (!(await this.#isWhole()) && (await this.#hasRoom())) await this.#make()
-    this.#isThere = await this.#isWhole() // It may have been spent while it was made.
+    const isWhole = await this.#isWhole()
+    this.#isThere = isWhole && spent === this.#spent // It may have been spent meanwhile.
     return this.#isThere
   }
 
   async #isWhole(): Promise<boolean> {
-    const found = await stat(this.path, { throwIfNoEntry: false })
-    return found?.size === RESERVE_BYTES
+    try {
+      return (await stat(this.path)).size === RESERVE_BYTES
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false
+      throw error
+    }
   }
 
   async #hasRoom(): Promise<boolean> {

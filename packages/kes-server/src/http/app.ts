@@ -25,6 +25,7 @@ import { Http2Request } from '../tls/http2-exchange.ts'
 import { createListener, type Listener, type ListenerOptions, type RequestHandler } from '../tls/listener.ts'
 import type { Peer } from '../tls/peer.ts'
 import type { ListenerSettings } from '../tls/secure-context.ts'
+import { authorize } from './access.ts'
 import { type Intercept, intercepted } from './interception.ts'
 import { errorReply } from './json-reply.ts'
 import { OpenExchanges, STOP_TIMEOUT_MS } from './open-exchanges.ts'
@@ -89,7 +90,7 @@ interface Exchange {
   /** Whether the reply goes out even if the audit file can't take its event. */
   isUrgent: boolean
   /** Whether the reply goes out before its event is in the audit file. */
-  isProbe: boolean
+  readonly isProbe: boolean
   expiresMs: number
 }
 
@@ -106,7 +107,12 @@ declare module 'fastify' {
 }
 
 const EMPTY_QUERY = new URLSearchParams()
-const NOTHING_HELD: Outcome = { isUrgent: false, release: () => undefined, refuse: () => undefined }
+const ALREADY_SENT: Outcome = {
+  isAnswered: true,
+  isUrgent: false,
+  release: () => undefined,
+  refuse: () => undefined,
+}
 const NO_HEADERS: IncomingHttpHeaders = Object.freeze({})
 
 /** For requests that no API answers, such as those of a path that does not exist. */
@@ -223,7 +229,7 @@ export async function createStages({
       method: api.method === 'PUT' ? ['PUT', 'POST'] : api.method,
       url: api.path.endsWith('/') ? `${api.path}*` : api.path,
       onRequest(request, _reply, done) {
-        authorize(request.exchange, api)
+        admit(request.exchange, api)
         done()
       },
       handler(request) {
@@ -249,7 +255,7 @@ export async function createStages({
       isCounted: false,
       isReplied: false,
       isUrgent: false,
-      isProbe: false,
+      isProbe: API_BY_PATH.get(rawPath)?.isProbe === true,
       expiresMs: startedMs + UNROUTED_TIMEOUT_MS,
     }
     // This server reads bodies itself: KES ignores their declared type, and fastify refuses by it.
@@ -268,20 +274,15 @@ export async function createStages({
     exchange.isCounted = false
   }
 
-  function authorize(exchange: Exchange, api: Api): void {
+  function admit(exchange: Exchange, api: Api): void {
     const { peer } = exchange
     // The router has read the target by rules of its own. Where it disagrees with what the policy would see,
     // nobody gets anything.
     if (!isPathOf(api, exchange.path)) throw new NotFoundError()
     checkOffered?.(api)
-    const override = services.overrides.get(api.path)
-    if (api.access === 'policy' && !override?.skipAuth) {
-      if (peer.problem !== undefined) throw peer.problem
-      const path = api.policyArgument
-        ? `${api.path}${api.policyArgument(exchange.path.slice(api.path.length))}`
-        : exchange.path
-      services.policies.authorize(peer.identity, path)
-    }
+    const isSkipped = services.overrides.get(api.path)?.skipAuth === true
+    if (api.access === 'policy' && !isSkipped && peer.problem !== undefined) throw peer.problem
+    authorize(services, api, peer.identity, exchange.path.slice(api.path.length))
     if (api.isCounted) {
       exchange.isCounted = true
       services.metrics.requestStarted()
@@ -308,7 +309,6 @@ export async function createStages({
       return
     }
     exchange.isUrgent = api.change === 'restricts'
-    exchange.isProbe = api.isProbe === true
     try {
       // What can't be audited is not done; refusing only its reply would be too late.
       if (!auditLog.isAccepting && !exchange.isUrgent) throw new AuditUnavailableError()
@@ -322,7 +322,11 @@ export async function createStages({
     }
   }
 
-  function callOf({ raw, headers, path, peer }: Exchange, api: Api, body: Buffer | undefined): Call {
+  function callOf(
+    { raw, headers, path, peer, expiresMs }: Exchange,
+    api: Api,
+    body: Buffer | undefined,
+  ): Call {
     const query = queryOf(raw.url ?? '')
     return {
       argument: path.slice(api.path.length),
@@ -331,6 +335,7 @@ export async function createStages({
       body,
       identity: peer.identity,
       ip: peer.ip,
+      latestMs: expiresMs,
     }
   }
 
@@ -513,7 +518,7 @@ export async function createStages({
     }
     const event = { ...loggedRequest(exchange), status, durationMs, message }
     if (exchange.isProbe) {
-      auditLog.write(event, NOTHING_HELD)
+      auditLog.write(event, ALREADY_SENT)
       reply(status, send)
       return
     }

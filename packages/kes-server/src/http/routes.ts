@@ -5,7 +5,13 @@
 
 import type { BackupDesk } from '../backup/backup-desk.ts'
 import { parsePeriod } from '../encoding/period.ts'
-import { InvalidBodyError, InvalidNameError, InvalidParameterError, SlotNotFoundError } from '../errors.ts'
+import {
+  InvalidBodyError,
+  InvalidNameError,
+  InvalidParameterError,
+  SlotNotFoundError,
+  type StoreAction,
+} from '../errors.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { ChangedKeys, KeyRing } from '../keyring/key-ring.ts'
 import type { RotationSlots, SealAdmin, Secret } from '../keyring/seal-admin.ts'
@@ -88,6 +94,8 @@ export interface Call {
   readonly identity: Identity | undefined
   /** The address that the request came from. */
   readonly ip: string
+  /** By `performance.now()`: later it has been answered otherwise. */
+  readonly latestMs: number
 }
 
 export type Reply =
@@ -114,6 +122,8 @@ export interface Api {
    * restricts the use of keys is answered when it holds in every process.
    */
   readonly change?: 'nothing' | 'extends' | 'restricts'
+  /** What a change is called when the store can't be written; `change key` by default. */
+  readonly action?: StoreAction
   /** Tells how the server is, and nothing else: the reply does not wait for its event to be in the audit file. */
   readonly isProbe?: boolean
   /** The path that policies are asked about, if it is not the request's own. */
@@ -203,6 +213,7 @@ export const APIS: readonly Api[] = [
   put({
     path: '/v1/key/create/',
     change: 'extends',
+    action: 'create key',
     run({ ring, policies }, call) {
       const name = parseKeyName(call.argument)
       createKey(ring, name, callerOf(policies, call), parseFlag(call.query, 'reuse'))
@@ -212,6 +223,7 @@ export const APIS: readonly Api[] = [
   put({
     path: '/v1/key/import/',
     change: 'extends',
+    action: 'create key',
     maxBody: BODY_BYTES_MAX,
     run({ ring, policies }, call) {
       const name = parseKeyName(call.argument)
@@ -233,6 +245,7 @@ export const APIS: readonly Api[] = [
     method: 'DELETE',
     path: '/v1/key/delete/',
     change: 'restricts',
+    action: 'delete key',
     async run({ ring, policies }, call) {
       const name = parseKeyName(call.argument)
       const waitingMs = parsePeriodOf(call.query, 'after')
@@ -388,6 +401,7 @@ export const APIS: readonly Api[] = [
   put({
     path: '/v1/seal/add-slot',
     change: 'extends',
+    action: 'change seal',
     maxBody: SECRET_BODY_BYTES_MAX,
     timeoutMs: SEAL_TIMEOUT_MS,
     async run({ sealAdmin, policies }, call) {
@@ -408,6 +422,7 @@ export const APIS: readonly Api[] = [
   put({
     path: '/v1/seal/remove-slot/',
     change: 'extends',
+    action: 'change seal',
     timeoutMs: SEAL_TIMEOUT_MS,
     async run({ sealAdmin, policies }, call) {
       const removed = await removeSlot(sealAdmin, callerOf(policies, call), parseSlotId(call.argument))
@@ -417,6 +432,7 @@ export const APIS: readonly Api[] = [
   put({
     path: '/v1/seal/change-passphrase',
     change: 'extends',
+    action: 'change seal',
     maxBody: SECRET_BODY_BYTES_MAX,
     timeoutMs: SEAL_TIMEOUT_MS,
     async run({ sealAdmin, policies }, call) {
@@ -432,6 +448,7 @@ export const APIS: readonly Api[] = [
   put({
     path: '/v1/seal/rotate-root',
     change: 'extends',
+    action: 'change seal',
     maxBody: SECRET_BODY_BYTES_MAX,
     timeoutMs: SEAL_TIMEOUT_MS,
     async run({ sealAdmin, startRotation, policies }, call) {
@@ -446,6 +463,7 @@ export const APIS: readonly Api[] = [
   put({
     path: '/v1/backup/create',
     change: 'extends',
+    action: 'make backup',
     timeoutMs: BACKUP_TIMEOUT_MS,
     async run({ backups, policies }, call) {
       const made = await createBackup(backups, callerOf(policies, call))

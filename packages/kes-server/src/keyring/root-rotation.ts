@@ -78,13 +78,14 @@ export class RootRotation {
   ): Promise<RotationResult | undefined> {
     for (const kind of ['keys', 'erased'] as const) {
       for (let after: number | undefined = 0; after !== undefined; ) {
-        await this.#store.whenWritable()
+        await this.#store.whenWritable('change seal')
         if (signal.aborted) return undefined
         after = this.#resealBatch(kind, after)
         onProgress(this.progress)
         await delay(PAUSE_MS)
       }
     }
+    await this.#store.whenWritable('change seal')
     if (signal.aborted) return undefined
     this.#store.transaction(() => this.#store.dropOldRoot(boxOf(this.#old.sealed)), 'change seal')
     await forget(this.#old.generation)

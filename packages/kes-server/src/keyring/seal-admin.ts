@@ -109,7 +109,7 @@ export class SealAdmin {
       const slot = await this.#withRootKey(seal, unlock, ({ rootKey }) =>
         this.#makeSlot(seal, rootKey, secret, label),
       )
-      const slotId = this.#commit(seal, () => {
+      const slotId = await this.#commit(seal, () => {
         const id = this.#options.store.insertSlot(slot)
         this.#record('add slot', by, { slot: id, kind: secret.kind, label })
         return id
@@ -126,7 +126,7 @@ export class SealAdmin {
       if (slotId === this.#ownSlot) {
         throw new SealConflictError(`slot ${slotId} is the one that the server's own configuration opens`)
       }
-      this.#commit(seal, () => this.#removeSlot(slot, by))
+      await this.#commit(seal, () => this.#removeSlot(slot, by))
       return { slotId, isErased: await isReplaced(this.#options.store) }
     })
   }
@@ -145,7 +145,7 @@ export class SealAdmin {
         return [slot, await this.#makeSlot(seal, rootKey, secret, slot.label)] as const
       })
       const { slotId } = before
-      this.#commit(seal, () => {
+      await this.#commit(seal, () => {
         this.#options.store.replaceSlot({ ...after, slotId }, boxOf(before.record))
         const facts = { slot: slotId, kind: secret.kind, label: after.label }
         this.#record('remove slot', by, facts)
@@ -223,7 +223,7 @@ export class SealAdmin {
     const { storeId, createdAt, rootGeneration: generation } = seal.facts
     await holders.learn(generation + 1, next.rootKey)
     try {
-      this.#commit(seal, () => {
+      await this.#commit(seal, () => {
         for (const slot of next.slots) store.replaceSlot(slot, boxOf(findById(seal, slot.slotId).record))
         for (const slot of next.removed) this.#removeSlot(slot, by)
         const oldKey = sealOldRoot(
@@ -312,7 +312,8 @@ export class SealAdmin {
   }
 
   /** @throws {@link SealConflictError} (409) if the slots are not as they were when the change began. */
-  #commit<T>(seal: StoredSeal, write: () => T): T {
+  async #commit<T>(seal: StoredSeal, write: () => T): Promise<T> {
+    await this.#options.store.whenWritable('change seal')
     return this.#options.store.transaction(() => {
       const found = this.#read()
       const isSame =

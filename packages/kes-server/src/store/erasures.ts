@@ -57,6 +57,7 @@ export class Erasures {
   readonly #waiting = new Map<KeyName, number>()
   #round: Promise<boolean> | undefined
   #isBlocked = false
+  #isHungUp = false
 
   constructor(db: Database.Database, files: StoreFiles | undefined, options: ErasuresOptions) {
     this.#db = db
@@ -149,7 +150,7 @@ export class Erasures {
   async #runRound(): Promise<boolean> {
     const due = this.#readDue()
     if (due.length === 0 || this.#files === undefined) return true
-    await this.#options.whenWritable()
+    if (!(await this.#isWritable())) return false
     // While the database is searched nothing is written to it: all changes stay in the log, which is searched last.
     this.#db.pragma('wal_autocheckpoint = 0')
     try {
@@ -157,11 +158,23 @@ export class Erasures {
       if (this.#isBlocked) return false
       const found = await this.#search(this.#files, due)
       const suspects = due.filter(({ id, isWhole }) => found.has(id) || !(isWhole || this.#rebuilt.has(id)))
+      if (!(await this.#isWritable())) return false
       this.#settle(due.filter((erasure) => !suspects.includes(erasure)))
       return suspects.length === 0 || (await this.#rebuild(this.#files, suspects))
     } finally {
       if (this.#db.open) this.#db.pragma(`wal_autocheckpoint = ${AUTOCHECKPOINT_PAGES}`)
     }
+  }
+
+  /** @returns false if the disk takes no writes, or another program is writing: it is tried again. */
+  async #isWritable(): Promise<boolean> {
+    try {
+      await this.#options.whenWritable()
+      this.#isHungUp = false
+    } catch {
+      this.#isHungUp = true
+    }
+    return !this.#isHungUp
   }
 
   /** Copies live rows into a new database, which takes the old one's place: no page keeps what no row has. */
@@ -170,6 +183,7 @@ export class Erasures {
     for (const { id } of suspects) this.#rebuilt.add(id)
     if (!this.#emptyLog()) return false
     const found = await this.#search(files, suspects)
+    if (!(await this.#isWritable())) return false
     const left = suspects.filter(({ id }) => !this.#standsInRows([...(found.get(id)?.values() ?? [])]))
     this.#settle(suspects.filter((erasure) => !left.includes(erasure)))
     if (left.length > 0) throw new Error(`${left.length} erased records outlived a rebuild of the store`)
@@ -226,6 +240,7 @@ export class Erasures {
   }
 
   #whyPending(): string {
+    if (this.#isHungUp) return 'the store can not be written now'
     return this.#isBlocked
       ? 'a program that reads the store keeps its log from being emptied'
       : 'the search of the store has not ended'

@@ -195,11 +195,12 @@ export interface KeyStore extends JournalStore, BackupLog {
    * When a write would not be waited for inside of the call that makes it, where the whole process waits: asked first by
    * all that writes while a server serves.
    *
+   * @param action - what a failure is called.
    * @returns undefined: now. Otherwise a promise that is fulfilled then.
-   * @throws as its rejection, {@link StoreUnreachableError} (504) if the disk has taken no write for some seconds,
-   *   {@link StoreUnavailableError} (502) if another program has been writing for as long as it is waited for.
+   * @throws as its rejection, {@link StoreError} (502) if the disk has taken no write for some seconds, or another
+   *   program has been writing for as long as it is waited for.
    */
-  whenWritable(): Promise<void> | undefined
+  whenWritable(action: StoreAction): Promise<void> | undefined
 
   /**
    * Asks the disk beside the event loop, so one that hangs does not hold it up.

@@ -135,7 +135,7 @@ export class SqliteStore implements KeyStore, SealChanges {
     this.#erasures = new Erasures(this.#db, files, {
       busyTimeoutMs,
       spendReserve: this.#spendReserve,
-      whenWritable: () => this.whenWritable(),
+      whenWritable: () => this.whenWritable('delete key'),
     })
     this.#eraseTimeoutMs = options.eraseTimeoutMs ?? ERASE_TIMEOUT_MS
     this.warnings = warnings
@@ -164,7 +164,13 @@ export class SqliteStore implements KeyStore, SealChanges {
       const permissions = permissionWarnings(real)
       const connection = openConnection(real, options.busyTimeoutMs ?? BUSY_TIMEOUT_MS)
       const files = openFiles(real, connection)
-      return make(real, { lock, connection, files, warnings: [...permissions, ...connection.warnings] })
+      try {
+        return make(real, { lock, connection, files, warnings: [...permissions, ...connection.warnings] })
+      } catch (error) {
+        connection.db.close()
+        files.close()
+        throw error
+      }
     } catch (error) {
       lock.release()
       throw error
@@ -560,8 +566,10 @@ export class SqliteStore implements KeyStore, SealChanges {
     return this.#erasures.finish(NO_NAME, this.#eraseTimeoutMs)
   }
 
-  whenWritable(): Promise<void> | undefined {
-    return this.#gate?.pass()
+  whenWritable(action: StoreAction): Promise<void> | undefined {
+    return this.#gate?.pass()?.catch((cause: Error) => {
+      throw new StoreError(action, { detail: cause.message, cause })
+    })
   }
 
   /** Whether another program is writing. Outside of a transaction. */
@@ -603,7 +611,13 @@ export class SqliteStore implements KeyStore, SealChanges {
   /** Runs `body` as a transaction, or as a part of the one under way that fails alone. */
   #write<T>(action: StoreAction, body: () => T): T {
     if (this.#depth > 0) return this.#attempt(action, () => this.#within('SAVEPOINT', action, body))
-    return this.#attempt(action, () => this.#within('TRANSACTION', action, body))
+    return this.#attempt(action, () => {
+      const before = this.#statements.totalChanges.get()
+      const result = this.#within('TRANSACTION', action, body)
+      // One that has changed nothing has asked the disk for nothing.
+      if (this.#statements.totalChanges.get() !== before) this.#gate?.noteWritten()
+      return result
+    })
   }
 
   #within<T>(kind: 'TRANSACTION' | 'SAVEPOINT', action: StoreAction, body: () => T): T {
@@ -616,7 +630,6 @@ export class SqliteStore implements KeyStore, SealChanges {
       assert(!(result instanceof Promise), 'a transaction ends before a promise does')
       this.#assertInTransaction(action)
       commit.run()
-      this.#gate?.noteWritten()
       return result
     } catch (error) {
       if (this.#db.inTransaction) for (const statement of rollback) statement.run()

@@ -51,6 +51,7 @@ export interface Statements {
   readonly erasedOfOldRoot: Statement<[after: number, below: number, limit: number]>
   readonly countOfOldRoot: Statement<[below: number, below: number]>
   readonly dataVersion: Statement<[]>
+  readonly totalChanges: Statement<[]>
   readonly probe: Statement<[]>
 }
 
@@ -171,6 +172,7 @@ export function prepareStatements(db: Database.Database): Statements {
       .pluck(),
 
     dataVersion: db.prepare<[]>('PRAGMA data_version').pluck(),
+    totalChanges: db.prepare<[]>('SELECT total_changes()').pluck(),
     probe: db.prepare<[]>('SELECT 1 FROM keys LIMIT 1'),
   }
 }

@@ -2,7 +2,6 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileS
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { StoreUnavailableError } from '../errors.ts'
 import { WriteGate } from './write-gate.ts'
 
 let folder: string
@@ -24,9 +23,11 @@ test('a disk that has just taken a write is not asked again, for a moment', asyn
   await gate.pass()
   expect(gate.pass()).toBeUndefined()
   vi.advanceTimersByTime(100)
-  expect(gate.pass()).toBeInstanceOf(Promise)
+  const passed = gate.pass()
+  expect(passed).toBeInstanceOf(Promise)
   gate.noteWritten()
-  expect(gate.pass()).toBeUndefined()
+  expect(gate.pass()).toBeInstanceOf(Promise) // Not past the one who waits.
+  await passed
   gate.close()
 })
 
@@ -51,7 +52,7 @@ test('another program that writes is waited for, also when the disk has just tak
 
 test('another program that does not end writing is waited for no longer than is said', async () => {
   isLocked = true
-  await expect(gate.pass()).rejects.toThrow(StoreUnavailableError)
+  await expect(gate.pass()).rejects.toThrow('another process does not end writing')
   isLocked = false
   await gate.pass()
   gate.close()
@@ -69,11 +70,28 @@ test('a file that a killed server has left is replaced, and a link that somebody
   gate.close()
 })
 
-test('a gate that is closed while its disk is asked gives the file back afterwards', async () => {
-  const passed = gate.pass()
+test('those who wait are let through in the order in which they came', async () => {
+  const events: string[] = []
+  const enter = async (name: string) => {
+    await gate.pass()
+    events.push(name)
+  }
+  isLocked = true
+  const first = enter('first')
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  isLocked = false // The gate looks again a moment later.
+  gate.noteWritten()
+  await Promise.all([first, enter('second'), enter('third')])
+  expect(events).toEqual(['first', 'second', 'third'])
+  gate.close()
+})
+
+test('a gate that is closed while its disk is asked gives the file back afterwards, and lets all through', async () => {
+  const passed = [gate.pass(), gate.pass()]
   const before = readdirSync('/proc/self/fd').length
   gate.close()
   expect(readdirSync('/proc/self/fd')).toHaveLength(before)
-  await passed
+  await Promise.all(passed)
   await expect.poll(() => readdirSync('/proc/self/fd').length).toBeLessThan(before)
+  expect(gate.pass()).toBeUndefined()
 })

@@ -1,14 +1,14 @@
 /**
  * Tells when a write of the store would not be waited for: its disk takes writes, and no other program is writing. SQLite
- * waits for both inside of a call, where the whole process stands still; here they are waited for beside the event loop.
+ * waits for both inside of a call, where the whole process stands still; here they are waited for beside the event loop,
+ * and those who wait are let through in the order in which they came, a turn each.
  *
  * The disk is asked by a byte that is written to a file beside the store, and synced. The file has no name: it ends with
  * the process, however that dies.
  */
 import { closeSync, fdatasync, openSync, rmSync, unlinkSync, write } from 'node:fs'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { StoreUnavailableError, StoreUnreachableError } from '../errors.ts'
 
 /** A disk that has taken a write so lately is not asked again. */
 const FRESH_MS = 50
@@ -28,15 +28,28 @@ export interface WriteGateOptions {
   readonly diskTimeoutMs?: number | undefined
 }
 
+interface Waiter {
+  readonly sinceMs: number
+  readonly timer: NodeJS.Timeout
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
 export class WriteGate {
   readonly #options: WriteGateOptions
+  readonly #diskTimeoutMs: number
   readonly #file: number
+  /** In the order in which they came. */
+  readonly #waiters = new Set<Waiter>()
   #takenMs = Number.NEGATIVE_INFINITY
-  #asking: Promise<void> | undefined
+  #isRunning = false
+  #isAsking = false
+  #isClosed = false
 
   /** @param path - of the store; the file stands beside it while it is made. @throws what `node:fs` does. */
   constructor(path: string, options: WriteGateOptions) {
     this.#options = options
+    this.#diskTimeoutMs = options.diskTimeoutMs ?? DISK_TIMEOUT_MS
     const made = `${path}.probe`
     rmSync(made, { force: true })
     this.#file = openSync(made, 'wx', 0o600)
@@ -50,58 +63,70 @@ export class WriteGate {
 
   /**
    * @returns undefined if the gate is open now; otherwise a promise that is fulfilled when it is.
-   * @throws as its rejection, StoreUnreachableError (504) if the disk has taken no write in time, StoreUnavailableError
-   *   (502) if another program has not ended its own.
+   * @throws Error, as its rejection, with a sentence that says what was waited for in vain.
    */
   pass(): Promise<void> | undefined {
-    if (this.#isFresh() && !this.#options.isLocked()) return undefined
-    return this.#wait()
-  }
-
-  async #wait(): Promise<void> {
-    if (!this.#isFresh()) await this.#takenInTime()
-    const latestMs = performance.now() + this.#options.lockTimeoutMs
-    while (this.#options.isLocked()) {
-      if (performance.now() > latestMs)
-        throw new StoreUnavailableError({ detail: 'another process does not end writing to the store' })
-      await delay(LOCK_RETRY_MS)
-    }
-  }
-
-  async #takenInTime(): Promise<void> {
-    const { diskTimeoutMs = DISK_TIMEOUT_MS } = this.#options
-    const timer = new AbortController()
-    const giveUp = async () => {
-      await delay(diskTimeoutMs, undefined, { signal: timer.signal })
-      throw new StoreUnreachableError({
-        detail: `the disk of the store has taken no write for ${diskTimeoutMs / 1000} s`,
-      })
-    }
-    const late = giveUp()
-    late.catch(() => undefined) // It ends so when the disk was in time.
-    try {
-      await Promise.race([this.#ask(), late])
-    } finally {
-      timer.abort()
-    }
-  }
-
-  /** However many wait, the disk is asked by one at a time. */
-  #ask(): Promise<void> {
-    this.#asking ??= this.#writeByte().finally(() => {
-      this.#asking = undefined
+    if (this.#isClosed) return undefined // The write itself will tell.
+    if (this.#waiters.size === 0 && this.#isFresh() && !this.#options.isLocked()) return undefined
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => this.#giveUp(waiter), this.#diskTimeoutMs)
+      const waiter: Waiter = { sinceMs: performance.now(), timer, resolve, reject }
+      this.#waiters.add(waiter)
+      if (!this.#isRunning) void this.#run()
     })
-    return this.#asking
   }
 
-  async #writeByte(): Promise<void> {
+  async #run(): Promise<void> {
+    this.#isRunning = true
+    let lockedMs = Number.POSITIVE_INFINITY
+    for (;;) {
+      if (!this.#isFresh()) await this.#ask()
+      const [first] = this.#waiters
+      if (first === undefined) break
+      const nowMs = performance.now()
+      if (this.#isClosed || !this.#options.isLocked()) {
+        lockedMs = Number.POSITIVE_INFINITY
+        this.#remove(first)
+        first.resolve()
+        await nextTurn() // The first one writes before that; then others have their turn.
+        continue
+      }
+      lockedMs = Math.min(lockedMs, nowMs)
+      if (nowMs - Math.max(lockedMs, first.sinceMs) > this.#options.lockTimeoutMs) {
+        this.#remove(first)
+        first.reject(new Error('another process does not end writing to the store'))
+      } else await delay(LOCK_RETRY_MS)
+    }
+    this.#isRunning = false
+  }
+
+  async #ask(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isAsking = true
     try {
       await writeTo(this.#file, Buffer.alloc(1), 0, 1, 0)
       await sync(this.#file)
     } catch {
       // A disk that refuses has answered. What is wrong with it the write itself will tell.
     }
+    this.#isAsking = false
     this.noteWritten()
+    if (this.#isClosed) closeSync(this.#file)
+  }
+
+  /** One that has waited for others all the time, on a disk that takes writes, goes on to wait. */
+  #giveUp(waiter: Waiter): void {
+    if (!this.#isAsking) {
+      waiter.timer.refresh()
+      return
+    }
+    this.#remove(waiter)
+    waiter.reject(new Error(`the disk of the store has taken no write for ${this.#diskTimeoutMs / 1000} s`))
+  }
+
+  #remove(waiter: Waiter): void {
+    clearTimeout(waiter.timer)
+    this.#waiters.delete(waiter)
   }
 
   #isFresh(): boolean {
@@ -110,7 +135,7 @@ export class WriteGate {
 
   /** A write that is under way has its file until it ends: its number must not become another's. */
   close(): void {
-    if (this.#asking === undefined) closeSync(this.#file)
-    else void this.#asking.finally(() => closeSync(this.#file))
+    this.#isClosed = true
+    if (!this.#isAsking) closeSync(this.#file)
   }
 }

@@ -9,7 +9,9 @@ import type { ReadingKeys } from '../seal/seal.ts'
 import type { ListenerSettings } from '../tls/secure-context.ts'
 
 /** A {@link Call} whose query is its text, and whose body is sealed: see {@link BodySeal}. */
-export type PlainCall = Omit<Call, 'query' | 'body'> & {
+export type PlainCall = Omit<Call, 'query' | 'body' | 'latestMs'> & {
+  /** Until then it has not been answered otherwise. */
+  readonly withinMs: number
   readonly query: string
   readonly body: Uint8Array | undefined
 }

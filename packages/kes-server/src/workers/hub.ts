@@ -5,8 +5,12 @@
  * know which of both they are in. Whatever crosses it may have to cross to another process, so it is plain data.
  */
 import { setImmediate as laterTurn } from 'node:timers/promises'
+import { RequestTimeoutError, type StoreAction } from '../errors.ts'
+import { authorize } from '../http/access.ts'
 import type { Api, Call, Reply, Services } from '../http/routes.ts'
 import type { Metrics, Usage } from '../metrics/metrics.ts'
+
+export const DEFAULT_ACTION: StoreAction = 'change key'
 
 export interface Hub {
   /**
@@ -48,9 +52,9 @@ export class SingleProcess implements Hub {
   change(services: Services, api: Api, call: Call): Reply | Promise<Reply> {
     if (api.change === 'restricts') return this.#restrict(services, api, call)
     if (api.change === 'nothing') return api.run(services, call)
-    const opening = services.store.whenWritable()
+    const opening = services.store.whenWritable(api.action ?? DEFAULT_ACTION)
     if (opening === undefined) return this.#run(services, api, call)
-    return passed(opening, call).then(() => this.#run(services, api, call))
+    return whenOpen(opening, services, api, call).then(() => this.#run(services, api, call))
   }
 
   #run(services: Services, api: Api, call: Call): Reply | Promise<Reply> {
@@ -63,7 +67,7 @@ export class SingleProcess implements Hub {
 
   async #restrict(services: Services, api: Api, call: Call): Promise<Reply> {
     try {
-      await passed(services.store.whenWritable(), call)
+      await whenOpen(services.store.whenWritable(api.action ?? DEFAULT_ACTION), services, api, call)
       return await this.#run(services, api, call)
     } finally {
       await laterTurn()
@@ -98,12 +102,25 @@ export class SingleProcess implements Hub {
   }
 }
 
-/** Waits until the store can be written. The body of a call that is not made for that may have a key in it. */
-async function passed(opening: Promise<void> | undefined, { body }: Call): Promise<void> {
+/**
+ * Waits until the store can be written, and asks again what may have changed meanwhile. The body of a call that is not
+ * made may have a key in it.
+ *
+ * @throws KesError if the store can't be written, the rules have changed, or the client has been answered otherwise.
+ */
+export async function whenOpen(
+  opening: Promise<void> | undefined,
+  services: Services,
+  api: Api,
+  call: Call,
+): Promise<void> {
+  if (opening === undefined) return
   try {
     await opening
+    if (performance.now() > call.latestMs) throw new RequestTimeoutError()
+    authorize(services, api, call.identity, call.argument)
   } catch (error) {
-    body?.fill(0)
+    call.body?.fill(0)
     throw error
   }
 }

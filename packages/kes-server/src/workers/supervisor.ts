@@ -18,7 +18,7 @@ import type { ServerTally } from '../metrics/server-tally.ts'
 import { type Seal, wipeReadingKeys } from '../seal/seal.ts'
 import { BodySeal } from './body-seal.ts'
 import type { OutputName, PlainCall, WorkerSettings, WorkerStart } from './calls.ts'
-import type { Hub } from './hub.ts'
+import { DEFAULT_ACTION, type Hub, whenOpen } from './hub.ts'
 import { splitLines } from './lines.ts'
 import { SharedRun } from './shared-run.ts'
 import { WorkerProcess } from './worker-process.ts'
@@ -189,34 +189,43 @@ export class Supervisor implements Hub {
   }
 
   change(services: Services, api: Api, call: Call): Reply | Promise<Reply> {
-    return this.#change(services, api, () => call)
+    return this.#change(services, api, call)
   }
 
-  #changeFor(path: string, { query, body, ...call }: PlainCall): Reply | Promise<Reply> {
+  #changeFor(path: string, { query, body, withinMs, ...rest }: PlainCall): Reply | Promise<Reply> {
     const api = this.#apiByPath.get(path)
     if (api === undefined || this.#core === undefined)
       throw new Error(`no API changes the store at '${path}'`)
-    return this.#change(this.#core.services, api, () => ({
-      ...call,
-      query: new URLSearchParams(query),
-      body: body && this.#bodies.open(body),
-    }))
+    const latestMs = performance.now() + withinMs
+    const call = { ...rest, query: new URLSearchParams(query), body: undefined, latestMs }
+    return this.#change(this.#core.services, api, call, () => body && this.#bodies.open(body))
   }
 
-  #change(services: Services, api: Api, makeCall: () => Call): Reply | Promise<Reply> {
+  /** @param openBody - called when the call is made, of one whose body waits under its seal. */
+  #change(
+    services: Services,
+    api: Api,
+    call: Call,
+    openBody: () => Buffer | undefined = () => call.body,
+  ): Reply | Promise<Reply> {
     return api.change === 'nothing'
-      ? api.run(services, makeCall())
-      : this.#changeStore(services, api, makeCall)
+      ? api.run(services, { ...call, body: openBody() })
+      : this.#changeStore(services, api, call, openBody)
   }
 
   /**
    * The barrier comes after every restriction, whether it changed anything, or failed: the key may be locked already
    * by a call that still waits for its own barrier, and a commit that reports an error may have happened.
    */
-  async #changeStore(services: Services, api: Api, makeCall: () => Call): Promise<Reply> {
+  async #changeStore(
+    services: Services,
+    api: Api,
+    call: Call,
+    openBody: () => Buffer | undefined,
+  ): Promise<Reply> {
     try {
-      await services.store.whenWritable()
-      return await api.run(services, makeCall())
+      await whenOpen(services.store.whenWritable(api.action ?? DEFAULT_ACTION), services, api, call)
+      return await api.run(services, { ...call, body: openBody() })
     } finally {
       if (api.change === 'restricts') await this.barrier()
       else this.#announce()

@@ -74,8 +74,10 @@ class RemoteHub implements Hub {
 
   async change(_services: Services, api: Api, call: Call): Promise<Reply> {
     if (this.#bodies === undefined) throw new Error('a worker can not change the store before it has begun')
+    const { latestMs, ...rest } = call
     const body = call.body && this.#bodies.seal(call.body)
-    return this.#supervisor.remote.change(api.path, { ...call, query: call.query.toString(), body })
+    const withinMs = latestMs - performance.now()
+    return this.#supervisor.remote.change(api.path, { ...rest, query: call.query.toString(), body, withinMs })
   }
 
   /** Before the first change. */
