@@ -2,12 +2,11 @@
 // that writes to the store.
 import { realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { peerTest } from '../peers/peer.ts'
 import { openConnection, PROTOCOLS, type Protocol } from '../sandbox/connection.ts'
 import { readAuditLines } from '../server-process/audit-log-files.ts'
-import { Installation } from '../server-process/installation.ts'
+import { Installation, type InstallationOptions } from '../server-process/installation.ts'
 import { requireOfServer, ServerProcess, sleep } from '../server-process/server-process.ts'
 import { FaultShim } from './fault-shim.ts'
 
@@ -16,17 +15,8 @@ describe.each([1, 2])('a server of %i processes that serve', (workers) => {
     'cc',
     'says that its store is unreachable while the disk hangs, and serves from memory',
     async () => {
-      using shim = new FaultShim()
-      using installation = await Installation.make({
-        keys: ['my-key'],
-        workers,
-        under: realpathSync(tmpdir()),
-      })
-      const folder = dirname(installation.storeFile)
-      const hang = `${installation.folder}/hang`
-      const { env } = shim.plan({ folder, at: 0, how: 'EIO', hang })
-      const args = ['server', '--config', installation.configFile]
-      await using server = await ServerProcess.start(installation, args, { env })
+      await using started = await startOnDisk({ workers })
+      const { server, disk } = started
       /** With two workers, each protocol's connection has one of its own. */
       const ask = (method: string, path: string) =>
         Promise.all(PROTOCOLS.map((protocol) => server.request(method, path, { protocol })))
@@ -38,7 +28,7 @@ describe.each([1, 2])('a server of %i processes that serve', (workers) => {
       ])
 
       // None of these replies waits for the disk: it does not answer before the file is gone.
-      installation.write('hang', '')
+      disk.hang()
       for (let time = 0; time < 3; time += 1) {
         for (const { status, rawBody } of await ask('GET', '/v1/ready')) {
           expect(status).toBe(504)
@@ -52,7 +42,7 @@ describe.each([1, 2])('a server of %i processes that serve', (workers) => {
         expect(JSON.parse(rawBody.toString())).toMatchObject({ keystore_unreachable: true })
       }
 
-      rmSync(hang)
+      disk.goOn()
       await expect.poll(readiness).toEqual([200, 200])
       expect(server.stderr).toContain('the disk of the store has not answered within 75 ms')
       expect(await server.stop()).toEqual({ code: 0, signal: null })
@@ -62,21 +52,12 @@ describe.each([1, 2])('a server of %i processes that serve', (workers) => {
 
 describe.each([1, 2])('while a change waits, a server of %i processes that serve', (workers) => {
   peerTest('cc', 'answers new connections, and refuses it when the disk hangs on', async () => {
-    using shim = new FaultShim()
-    using installation = await Installation.make({
-      keys: ['my-key'],
-      workers,
-      under: realpathSync(tmpdir()),
-    })
-    const folder = dirname(installation.storeFile)
-    const hang = `${installation.folder}/hang`
-    const { env } = shim.plan({ folder, at: 0, how: 'EIO', hang })
-    const args = ['server', '--config', installation.configFile]
-    await using server = await ServerProcess.start(installation, args, { env })
+    await using started = await startOnDisk({ workers })
+    const { server, disk } = started
     for (const protocol of PROTOCOLS) {
       expect((await askAnew(server, protocol, 'PUT', '/v1/key/generate/my-key')).status).toBe(200)
     }
-    installation.write('hang', '')
+    disk.hang()
     const lock = server.request('PUT', '/v1/key/disable/my-key')
     const create = server.request('PUT', '/v1/key/create/next', { protocol: 'http/1.1' })
     for (const protocol of [...PROTOCOLS, ...PROTOCOLS]) {
@@ -97,7 +78,7 @@ describe.each([1, 2])('while a change waits, a server of %i processes that serve
     ]
     await sleep(50)
     expect((await askAnew(server, 'h2', 'PUT', '/v1/key/generate/my-key')).status).toBe(200)
-    rmSync(hang)
+    disk.goOn()
     expect((await Promise.all(later)).map(({ status }) => status)).toEqual([200, 200])
     expect((await askAnew(server, 'h2', 'PUT', '/v1/key/generate/my-key')).status).toBe(403)
     expect(await server.stop()).toEqual({ code: 0, signal: null })
@@ -131,15 +112,10 @@ describe.each([1, 2])('while a change waits, a server of %i processes that serve
 })
 
 peerTest('cc', 'with an audit file on the disk that hangs, /v1/ready waits for no event', async () => {
-  using shim = new FaultShim()
-  const options = { keys: ['my-key'], audit: { stdout: 'off' }, under: realpathSync(tmpdir()) }
-  using installation = await Installation.make(options)
-  const hang = `${installation.folder}/hang`
-  const { env } = shim.plan({ folder: installation.folder, at: 0, how: 'EIO', hang })
-  const args = ['server', '--config', installation.configFile]
-  await using server = await ServerProcess.start(installation, args, { env })
+  await using started = await startOnDisk({ audit: { stdout: 'off' } })
+  const { server, disk, installation } = started
   expect((await askAnew(server, 'h2', 'PUT', '/v1/key/generate/my-key')).status).toBe(200)
-  installation.write('hang', '')
+  disk.hang()
   let hasUsed = false
   const use = server.request('PUT', '/v1/key/generate/my-key').finally(() => {
     hasUsed = true
@@ -148,13 +124,32 @@ peerTest('cc', 'with an audit file on the disk that hangs, /v1/ready waits for n
     expect((await askAnew(server, protocol, 'GET', '/v1/ready')).status).toBe(504)
   }
   expect(hasUsed).toBe(false)
-  rmSync(hang)
+  disk.goOn()
   expect((await use).status).toBe(200)
   expect(await server.stop()).toEqual({ code: 0, signal: null })
   const lines = await readAuditLines(installation)
   const probes = lines.filter(({ req }) => req?.path === '/v1/ready')
   expect(probes.map(({ res }) => res?.code)).toEqual([504, 504])
 })
+
+/** A server with one key, on a disk that hangs when it is told to. */
+async function startOnDisk(options: InstallationOptions) {
+  await using stack = new AsyncDisposableStack()
+  const shim = stack.use(new FaultShim())
+  const under = realpathSync(tmpdir())
+  const installation = stack.use(await Installation.make({ keys: ['my-key'], under, ...options }))
+  const hang = `${installation.folder}/hang`
+  const { env } = shim.plan({ folder: installation.folder, at: 0, how: 'EIO', hang })
+  const args = ['server', '--config', installation.configFile]
+  const server = stack.use(await ServerProcess.start(installation, args, { env }))
+  const all = stack.move()
+  return {
+    server,
+    installation,
+    disk: { hang: () => installation.write('hang', ''), goOn: () => rmSync(hang) },
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  }
+}
 
 /** On a connection of its own. */
 async function askAnew(server: ServerProcess, protocol: Protocol, method: string, path: string) {
