@@ -22,6 +22,13 @@ export type ReplyMessage =
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly problem: string }
 
+export interface WaitingChild {
+  /** @throws Error with the words of the server if it does not start. */
+  start(options: CoreOptions): Promise<ChildCore>
+  /** Resolves when the process has ended. */
+  end(): Promise<void>
+}
+
 export class ChildCore implements Core {
   readonly #channel: Channel
   readonly port: number
@@ -33,16 +40,16 @@ export class ChildCore implements Core {
     this.serverPort = ports.serverPort
   }
 
-  /** @throws Error with the words of the server if it does not start; no process is left then. */
-  static async start(options: CoreOptions): Promise<ChildCore> {
+  /** Begins to start the process, which takes it a while, and leaves it waiting for what to serve. */
+  static spawn(): WaitingChild {
     const channel = new Channel(
       fork(PROGRAM, [], { execArgv: [], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
     )
-    try {
-      return new ChildCore(channel, await channel.call<Pick<Core, 'port' | 'serverPort'>>('start', options))
-    } catch (error) {
-      await channel.end()
-      throw error
+    return {
+      async start(options) {
+        return new ChildCore(channel, await channel.call<Pick<Core, 'port' | 'serverPort'>>('start', options))
+      },
+      end: () => channel.end(),
     }
   }
 

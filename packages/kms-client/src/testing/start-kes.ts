@@ -1,6 +1,6 @@
 /** Starts a key server for tests. */
 import { ChildCore } from './child-core.ts'
-import { type CoreOptions, LocalCore } from './core.ts'
+import { LocalCore } from './core.ts'
 import { type KeyServerModule, loadKeyServer } from './key-server.ts'
 import { KesSandbox } from './sandbox.ts'
 
@@ -39,9 +39,17 @@ export async function startKes(options: StartKesOptions = {}): Promise<KesSandbo
     throw new TypeError('`erasedNames` is free or reserved')
   }
   if (place !== 'same' && place !== 'child') throw new TypeError('`process` is same or child')
-  const startCore = async (core: CoreOptions) =>
-    place === 'child'
-      ? await ChildCore.start(core)
-      : await LocalCore.start(server ?? (await loadKeyServer()), core)
-  return await KesSandbox.open({ keys, erasedNames, seed, port }, startCore)
+  const sandbox = { keys, erasedNames, seed, port }
+  if (place === 'same') {
+    return await KesSandbox.open(sandbox, async (core) =>
+      LocalCore.start(server ?? (await loadKeyServer()), core),
+    )
+  }
+  const child = ChildCore.spawn() // It starts while the certificates are made here.
+  try {
+    return await KesSandbox.open(sandbox, (core) => child.start(core))
+  } catch (error) {
+    await child.end()
+    throw error
+  }
 }
