@@ -70,7 +70,7 @@ describe.each([1, 2])('while a change waits, a server of %i processes that serve
       [502, { message: 'failed to change key', code: 'StoreUnavailable' }],
       [502, { message: 'failed to create key', code: 'StoreUnavailable' }],
     ])
-    expect(server.stderr).toContain('the disk of the store has taken no write for 8 s')
+    await expect.poll(() => server.stderr).toContain('the disk of the store has taken no write for 8 s')
     // Nothing was changed, and the next changes are made as soon as the disk goes on.
     const later = [
       server.request('PUT', '/v1/key/create/next', { protocol: 'http/1.1' }),
