@@ -1,29 +1,18 @@
 /** What Node keeps of a program that it has compiled, for the next start: of the packages as they are published. */
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdtempSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { buildPackages, makePublishedProject } from '../../scripts/published-project.ts'
+import { expect, test } from 'vitest'
+import { makePublishedProject } from '../../scripts/published-project.ts'
 import { startNodeProcess } from '../storage-node/node-process.ts'
+import { makeProjectFolder } from '../testing/project-folder.ts'
 import { Installation } from './installation.ts'
 
-const BUILD_TIMEOUT_MS = 120_000
-
-let folder = ''
-
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'latchkey-published-'))
-  buildPackages()
-}, BUILD_TIMEOUT_MS)
-
-afterAll(() => {
-  rmSync(folder, { recursive: true })
-})
+const projects = makeProjectFolder()
 
 /** @returns the folder of the package in a project that has installed these, and lists what Node has kept of it. */
 function install(name: string, packages: readonly string[]) {
-  const project = mkdtempSync(join(folder, 'project-'))
+  const project = mkdtempSync(join(projects.path, 'project-'))
   makePublishedProject(project, packages)
   const installed = join(project, 'node_modules/@latchkey', name)
   const kept = () =>
@@ -56,7 +45,7 @@ test.each([
 
 test('so has a storage node', async () => {
   const { program, kept } = install('storage-node', ['kms-client', 'storage-node'])
-  const args = [join(folder, 'objects'), '--address', '127.0.0.1:0']
+  const args = [join(projects.path, 'objects'), '--address', '127.0.0.1:0']
   const env = { MINIO_KMS_SECRET_KEY: `my-key:${randomBytes(32).toString('base64')}` }
 
   await using killed = startNodeProcess(args, env, program)

@@ -1,14 +1,13 @@
 /** The harness from the packages as they are published: compiled, in the `node_modules` of somebody else. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { buildPackages, makePublishedProject } from '../../scripts/published-project.ts'
+import { expect, test } from 'vitest'
+import { makePublishedProject } from '../../scripts/published-project.ts'
 import { type Run, run } from '../peers/peer.ts'
+import { makeProjectFolder } from './project-folder.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-const BUILD_TIMEOUT_MS = 120_000
 /** With the folder of their JavaScript. */
 const PACKAGES = [
   ['kms-client', 'dist'],
@@ -35,19 +34,10 @@ for (const place of ['same', 'child'] as const) {
 }
 `
 
-let folder = ''
-
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'latchkey-published-'))
-  buildPackages()
-}, BUILD_TIMEOUT_MS)
-
-afterAll(() => {
-  rmSync(folder, { recursive: true })
-})
+const projects = makeProjectFolder()
 
 function makeProject(name: string, packages: readonly string[]): string {
-  const project = join(folder, name)
+  const project = join(projects.path, name)
   makePublishedProject(project, packages)
   writeFileSync(join(project, 'program.ts'), PROGRAM)
   return project
