@@ -43,7 +43,7 @@ export class SavedUses {
         this.#complain(error)
         return
       }
-      if (!this.#isStopped) this.#save(ring)
+      if (!this.#isStopped) this.#save()
     }
     this.#timer = setInterval(save, SAVE_INTERVAL_MS).unref()
   }
@@ -52,12 +52,12 @@ export class SavedUses {
   stop(ring: KeyRing): void {
     this.#isStopped = true
     clearInterval(this.#timer)
-    this.#save(ring)
+    ring.noteUses()
+    this.#save()
   }
 
-  #save(ring: KeyRing): void {
+  #save(): void {
     if (this.#storePath === undefined) return
-    ring.noteUses()
     try {
       this.lastUses.save(this.#storePath, this.#storeId)
       this.#problem = undefined

@@ -6,6 +6,7 @@ import { randomFillSync } from 'node:crypto'
 import { existsSync, unlinkSync } from 'node:fs'
 import { open, stat, statfs, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { isCode } from '../store/store-file.ts'
 import { isDiskFull } from './disk-full.ts'
 
 const RESERVE_BYTES = 8 * 2 ** 20
@@ -60,7 +61,7 @@ export class DiskReserve {
     try {
       return (await stat(this.path)).size === RESERVE_BYTES
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false
+      if (isCode(error, 'ENOENT')) return false
       throw error
     }
   }

@@ -89,8 +89,6 @@ interface Exchange {
   isReplied: boolean
   /** Whether the reply goes out even if the audit file can't take its event. */
   isUrgent: boolean
-  /** Whether the reply goes out before its event is in the audit file. */
-  readonly isProbe: boolean
   expiresMs: number
 }
 
@@ -255,7 +253,6 @@ export async function createStages({
       isCounted: false,
       isReplied: false,
       isUrgent: false,
-      isProbe: API_BY_PATH.get(rawPath)?.isProbe === true,
       expiresMs: startedMs + UNROUTED_TIMEOUT_MS,
     }
     // This server reads bodies itself: KES ignores their declared type, and fastify refuses by it.
@@ -275,14 +272,12 @@ export async function createStages({
   }
 
   function admit(exchange: Exchange, api: Api): void {
-    const { peer } = exchange
     // The router has read the target by rules of its own. Where it disagrees with what the policy would see,
     // nobody gets anything.
     if (!isPathOf(api, exchange.path)) throw new NotFoundError()
     checkOffered?.(api)
-    const isSkipped = services.overrides.get(api.path)?.skipAuth === true
-    if (api.access === 'policy' && !isSkipped && peer.problem !== undefined) throw peer.problem
-    authorize(services, api, peer.identity, exchange.path.slice(api.path.length))
+    const { identity, problem } = exchange.peer
+    authorize(services, api, { identity, problem, argument: exchange.path.slice(api.path.length) })
     if (api.isCounted) {
       exchange.isCounted = true
       services.metrics.requestStarted()
@@ -517,7 +512,7 @@ export async function createStages({
       return
     }
     const event = { ...loggedRequest(exchange), status, durationMs, message }
-    if (exchange.isProbe) {
+    if (isProbe(exchange)) {
       auditLog.write(event, ALREADY_SENT)
       reply(status, send)
       return
@@ -547,7 +542,7 @@ export async function createStages({
     if (error.status >= 500) {
       const reason = error instanceof InternalError ? (cause?.stack ?? String(error.cause)) : cause?.message
       const text = [error.loggedMessage, error.detail, reason].filter((part) => part !== undefined).join(': ')
-      errorLog[exchange.isProbe ? 'warn' : 'error'](text, loggedRequest(exchange))
+      errorLog[isProbe(exchange) ? 'warn' : 'error'](text, loggedRequest(exchange))
     } else if (error.detail !== undefined) {
       errorLog.info(`${error.loggedMessage}: ${error.detail}`, loggedRequest(exchange))
     }
@@ -575,6 +570,11 @@ export async function createStages({
 /** No API has a schema. */
 function refuseSchema(): never {
   throw new Error('schemas are not supported')
+}
+
+/** Whether the reply goes out before its event is in the audit file. */
+function isProbe({ rawPath }: Exchange): boolean {
+  return API_BY_PATH.get(rawPath)?.isProbe === true
 }
 
 function isPathOf(api: Api, path: string): boolean {

@@ -10,8 +10,9 @@ import { ErasePendingError } from '../errors.ts'
 import type { KeyName } from '../names.ts'
 import { Columns } from './columns.ts'
 import { RecordSearch } from './record-search.ts'
-import { isBusy, isDiskFull } from './sqlite-errors.ts'
+import { isDiskFull } from './sqlite-errors.ts'
 import type { StoreFiles } from './store-files.ts'
+import { withoutWaiting } from './without-waiting.ts'
 
 /**
  * What outlives the process of a sealed record: version and nonce, and the tag (docs/sealed-record.md). Without the
@@ -19,6 +20,11 @@ import type { StoreFiles } from './store-files.ts'
  */
 const HEAD_BYTES = 13
 const TAIL_BYTES = 16
+
+const RETRY_MS = 20
+/** Records that are searched for at once; more take the next round. */
+const ROUND_RECORDS_MAX = 1000
+const AUTOCHECKPOINT_PAGES = 1000
 
 export interface ErasuresOptions {
   /** How long a write waits for another process's. */
@@ -28,11 +34,6 @@ export interface ErasuresOptions {
   /** See {@link KeyStore.whenWritable}. */
   readonly whenWritable: () => Promise<void> | undefined
 }
-
-const RETRY_MS = 20
-/** Records that are searched for at once; more take the next round. */
-const ROUND_RECORDS_MAX = 1000
-const AUTOCHECKPOINT_PAGES = 1000
 
 /** An erased key whose record may still stand in a file. */
 interface Erasure {
@@ -215,17 +216,8 @@ export class Erasures {
     return this.#withoutWaiting(() => this.#db.pragma('wal_checkpoint(TRUNCATE)', { simple: true }) === 0)
   }
 
-  /** Waiting for another program inside of SQLite would stop the whole server. @returns false if one is in the way. */
   #withoutWaiting(body: () => unknown): boolean {
-    this.#db.pragma('busy_timeout = 0')
-    try {
-      return body() !== false
-    } catch (error) {
-      if (isBusy(error)) return false
-      throw error
-    } finally {
-      this.#db.pragma(`busy_timeout = ${this.#options.busyTimeoutMs}`)
-    }
+    return withoutWaiting(this.#db, this.#options.busyTimeoutMs, body)
   }
 
   #readDue(): Erasure[] {

@@ -65,12 +65,13 @@ import {
   replaceRoot,
   replaceSlot,
 } from './seal-table.ts'
-import { asOpenError, asStoreError, isBusy, isDiskFull, isUniqueViolation } from './sqlite-errors.ts'
+import { asOpenError, asStoreError, isDiskFull, isUniqueViolation } from './sqlite-errors.ts'
 import type { Statements } from './statements.ts'
 import { createPrivateFile, permissionWarnings, resolveStorePath } from './store-file.ts'
 import { StoreFiles } from './store-files.ts'
 import { StoreLock } from './store-lock.ts'
 import { StoreProbe } from './store-probe.ts'
+import { withoutWaiting } from './without-waiting.ts'
 import { WriteGate } from './write-gate.ts'
 
 const BUSY_TIMEOUT_MS = 1000
@@ -575,15 +576,13 @@ export class SqliteStore implements KeyStore, SealChanges {
   /** Whether another program is writing. Outside of a transaction. */
   #isLocked(): boolean {
     const { begin, commit } = this.#statements.TRANSACTION
-    this.#db.pragma('busy_timeout = 0')
     try {
-      begin.run()
-      commit.run()
-      return false
-    } catch (error) {
-      return isBusy(error) // Whatever else it is, the write itself will tell.
-    } finally {
-      this.#db.pragma(`busy_timeout = ${this.#busyTimeoutMs}`)
+      return !withoutWaiting(this.#db, this.#busyTimeoutMs, () => {
+        begin.run()
+        commit.run()
+      })
+    } catch {
+      return false // Whatever it is, the write itself will tell.
     }
   }
 

@@ -24,8 +24,6 @@ export interface WriteGateOptions {
   readonly isLocked: () => boolean
   /** How long another program is waited for. */
   readonly lockTimeoutMs: number
-  /** How long the disk is waited for. Default: 8 s. */
-  readonly diskTimeoutMs?: number | undefined
 }
 
 interface Waiter {
@@ -37,7 +35,6 @@ interface Waiter {
 
 export class WriteGate {
   readonly #options: WriteGateOptions
-  readonly #diskTimeoutMs: number
   readonly #file: number
   /** In the order in which they came. */
   readonly #waiters = new Set<Waiter>()
@@ -49,7 +46,6 @@ export class WriteGate {
   /** @param path - of the store; the file stands beside it while it is made. @throws what `node:fs` does. */
   constructor(path: string, options: WriteGateOptions) {
     this.#options = options
-    this.#diskTimeoutMs = options.diskTimeoutMs ?? DISK_TIMEOUT_MS
     const made = `${path}.probe`
     rmSync(made, { force: true })
     this.#file = openSync(made, 'wx', 0o600)
@@ -69,7 +65,7 @@ export class WriteGate {
     if (this.#isClosed) return undefined // The write itself will tell.
     if (this.#waiters.size === 0 && this.#isFresh() && !this.#options.isLocked()) return undefined
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.#giveUp(waiter), this.#diskTimeoutMs)
+      const timer = setTimeout(() => this.#giveUp(waiter), DISK_TIMEOUT_MS)
       const waiter: Waiter = { sinceMs: performance.now(), timer, resolve, reject }
       this.#waiters.add(waiter)
       if (!this.#isRunning) void this.#run()
@@ -83,7 +79,6 @@ export class WriteGate {
       if (!this.#isFresh()) await this.#ask()
       const [first] = this.#waiters
       if (first === undefined) break
-      const nowMs = performance.now()
       if (this.#isClosed || !this.#options.isLocked()) {
         lockedMs = Number.POSITIVE_INFINITY
         this.#remove(first)
@@ -91,6 +86,7 @@ export class WriteGate {
         await nextTurn() // The first one writes before that; then others have their turn.
         continue
       }
+      const nowMs = performance.now()
       lockedMs = Math.min(lockedMs, nowMs)
       if (nowMs - Math.max(lockedMs, first.sinceMs) > this.#options.lockTimeoutMs) {
         this.#remove(first)
@@ -121,7 +117,7 @@ export class WriteGate {
       return
     }
     this.#remove(waiter)
-    waiter.reject(new Error(`the disk of the store has taken no write for ${this.#diskTimeoutMs / 1000} s`))
+    waiter.reject(new Error(`the disk of the store has taken no write for ${DISK_TIMEOUT_MS / 1000} s`))
   }
 
   #remove(waiter: Waiter): void {

@@ -5,12 +5,10 @@
  * know which of both they are in. Whatever crosses it may have to cross to another process, so it is plain data.
  */
 import { setImmediate as laterTurn } from 'node:timers/promises'
-import { RequestTimeoutError, type StoreAction } from '../errors.ts'
+import { RequestTimeoutError } from '../errors.ts'
 import { authorize } from '../http/access.ts'
 import type { Api, Call, Reply, Services } from '../http/routes.ts'
 import type { Metrics, Usage } from '../metrics/metrics.ts'
-
-export const DEFAULT_ACTION: StoreAction = 'change key'
 
 export interface Hub {
   /**
@@ -52,9 +50,9 @@ export class SingleProcess implements Hub {
   change(services: Services, api: Api, call: Call): Reply | Promise<Reply> {
     if (api.change === 'restricts') return this.#restrict(services, api, call)
     if (api.change === 'nothing') return api.run(services, call)
-    const opening = services.store.whenWritable(api.action ?? DEFAULT_ACTION)
+    const opening = whenWritable(services, api, call)
     if (opening === undefined) return this.#run(services, api, call)
-    return whenOpen(opening, services, api, call).then(() => this.#run(services, api, call))
+    return opening.then(() => this.#run(services, api, call))
   }
 
   #run(services: Services, api: Api, call: Call): Reply | Promise<Reply> {
@@ -67,7 +65,7 @@ export class SingleProcess implements Hub {
 
   async #restrict(services: Services, api: Api, call: Call): Promise<Reply> {
     try {
-      await whenOpen(services.store.whenWritable(api.action ?? DEFAULT_ACTION), services, api, call)
+      await whenWritable(services, api, call)
       return await this.#run(services, api, call)
     } finally {
       await laterTurn()
@@ -103,24 +101,22 @@ export class SingleProcess implements Hub {
 }
 
 /**
- * Waits until the store can be written, and asks again what may have changed meanwhile. The body of a call that is not
+ * When the store can be written. What may have changed meanwhile is asked again then; the body of a call that is not
  * made may have a key in it.
  *
- * @throws KesError if the store can't be written, the rules have changed, or the client has been answered otherwise.
+ * @returns undefined: now.
+ * @throws as its rejection, KesError if the store can't be written, the rules have changed, or the client has been
+ *   answered otherwise.
  */
-export async function whenOpen(
-  opening: Promise<void> | undefined,
-  services: Services,
-  api: Api,
-  call: Call,
-): Promise<void> {
-  if (opening === undefined) return
-  try {
-    await opening
-    if (performance.now() > call.latestMs) throw new RequestTimeoutError()
-    authorize(services, api, call.identity, call.argument)
-  } catch (error) {
-    call.body?.fill(0)
-    throw error
-  }
+export function whenWritable(services: Services, api: Api, call: Call): Promise<void> | undefined {
+  return services.store
+    .whenWritable(api.action ?? 'change key')
+    ?.then(() => {
+      if (performance.now() > call.latestMs) throw new RequestTimeoutError()
+      authorize(services, api, call)
+    })
+    .catch((error) => {
+      call.body?.fill(0)
+      throw error
+    })
 }

@@ -18,7 +18,7 @@ import type { ServerTally } from '../metrics/server-tally.ts'
 import { type Seal, wipeReadingKeys } from '../seal/seal.ts'
 import { BodySeal } from './body-seal.ts'
 import type { OutputName, PlainCall, WorkerSettings, WorkerStart } from './calls.ts'
-import { DEFAULT_ACTION, type Hub, whenOpen } from './hub.ts'
+import { type Hub, whenWritable } from './hub.ts'
 import { splitLines } from './lines.ts'
 import { SharedRun } from './shared-run.ts'
 import { WorkerProcess } from './worker-process.ts'
@@ -224,7 +224,7 @@ export class Supervisor implements Hub {
     openBody: () => Buffer | undefined,
   ): Promise<Reply> {
     try {
-      await whenOpen(services.store.whenWritable(api.action ?? DEFAULT_ACTION), services, api, call)
+      await whenWritable(services, api, call)
       return await api.run(services, { ...call, body: openBody() })
     } finally {
       if (api.change === 'restricts') await this.barrier()
