@@ -3,7 +3,7 @@
  * answered. Each request passes the same stages in KES's order: path, method, identity, policy, body, operation.
  */
 import assert from 'node:assert/strict'
-import type { IncomingHttpHeaders, IncomingMessage, Server } from 'node:http'
+import type { IncomingHttpHeaders, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import type { AuditLog, Outcome } from '../audit/audit-log.ts'
@@ -21,8 +21,15 @@ import type { LogStream } from '../log/broadcast.ts'
 import type { ErrorLog, LoggedRequest } from '../log/error-log.ts'
 import { parseListPrefix } from '../names.ts'
 import { KeyWatch } from '../operations/watch-keys.ts'
+import { Http1Request } from '../tls/http1-request.ts'
 import { Http2Request } from '../tls/http2-exchange.ts'
-import { createListener, type Listener, type ListenerOptions, type RequestHandler } from '../tls/listener.ts'
+import {
+  createListener,
+  type Listener,
+  type ListenerOptions,
+  type RequestHandler,
+  type ServedRequest,
+} from '../tls/listener.ts'
 import type { Peer } from '../tls/peer.ts'
 import type { ListenerSettings } from '../tls/secure-context.ts'
 import { authorize } from './access.ts'
@@ -42,7 +49,7 @@ export interface LoggedServices {
 }
 
 export interface AppOptions extends LoggedServices {
-  readonly listener: Omit<ListenerOptions, 'onNotice'>
+  readonly listener: Omit<ListenerOptions, 'onNotice' | 'isStreamed'>
   readonly intercept?: Intercept | undefined
 }
 
@@ -60,7 +67,7 @@ export interface StagesOptions extends LoggedServices {
   /** Makes the server whose requests are given to the handler. */
   readonly makeServer: (handler: RequestHandler) => Server
   /** Who has sent a request. */
-  readonly peerOf: (request: IncomingMessage | Http2Request, headers: IncomingHttpHeaders) => Peer
+  readonly peerOf: (request: ServedRequest, headers: IncomingHttpHeaders) => Peer
   /** @throws KesError for an API that is not to be had this way. */
   readonly checkOffered?: (api: Api) => void
 }
@@ -78,7 +85,7 @@ export interface Stages {
 /** What the stages learn of one request. */
 interface Exchange {
   readonly startedMs: number
-  readonly raw: IncomingMessage | Http2Request
+  readonly raw: ServedRequest
   readonly headers: IncomingHttpHeaders
   readonly reply: FastifyReply
   readonly peer: Peer
@@ -121,6 +128,7 @@ const WAITING_REQUESTS_MAX = 16
 
 /** Routes by their path, for requests that fastify does not know: a wrong method, or a missing slash. */
 const API_BY_PATH = new Map(APIS.map((api) => [api.path, api]))
+const STREAMS = APIS.filter(({ stream }) => stream !== undefined)
 
 /** The stages behind the TLS listener. */
 export async function createApp({ listener: options, intercept, ...rest }: AppOptions): Promise<App> {
@@ -134,7 +142,11 @@ export async function createApp({ listener: options, intercept, ...rest }: AppOp
     peerOf: ({ socket }, headers) => madeListener().callerOf(socket, headers),
     makeServer(handler) {
       made = createListener(
-        { ...options, onNotice: (message) => rest.errorLog.info(message) },
+        {
+          ...options,
+          onNotice: (message) => rest.errorLog.info(message),
+          isStreamed: intercept === undefined ? isStreamed : undefined,
+        },
         intercept === undefined ? handler : intercepted(handler, intercept),
       )
       return made.server
@@ -239,7 +251,7 @@ export async function createStages({
 
   /** Opens the books on a request; they are closed when its response is. */
   function begin(request: FastifyRequest, reply: FastifyReply): Exchange {
-    const raw = request.raw as unknown as IncomingMessage | Http2Request
+    const raw = request.raw as unknown as ServedRequest
     const rawPath = rawPathOf(raw.url ?? '')
     const startedMs = performance.now()
     const exchange: Exchange = {
@@ -577,6 +589,11 @@ function isProbe({ rawPath }: Exchange): boolean {
   return API_BY_PATH.get(rawPath)?.isProbe === true
 }
 
+function isStreamed(target: string): boolean {
+  const path = rawPathOf(target)
+  return STREAMS.some((api) => isPathOf(api, path))
+}
+
 function isPathOf(api: Api, path: string): boolean {
   return api.path.endsWith('/') ? path.startsWith(api.path) : path === api.path
 }
@@ -607,11 +624,11 @@ function refuseUnreadable({ code }: NodeJS.ErrnoException, socket: Socket): void
  * requests until V8's next full collection; with their listeners they would keep everything else alive, too, and
  * the collector would copy it around (a sixth of all CPU time under load).
  */
-function letGo(raw: IncomingMessage | Http2Request): void {
+function letGo(raw: ServedRequest): void {
   if (raw instanceof Http2Request) {
     raw.stream.removeAllListeners('removeListener') // Otherwise it is told of each of the others.
     raw.stream.removeAllListeners()
-  } else if (raw.complete) raw.removeAllListeners()
+  } else if (!(raw instanceof Http1Request) && raw.complete) raw.removeAllListeners()
 }
 
 /** Ends what a client does not read: over HTTP/2 its stream, over HTTP/1.1 its connection. */

@@ -1,7 +1,9 @@
 /** Request bodies: read whole, up to a limit; the same for both versions of HTTP. */
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import { constants } from 'node:http2'
+import { Http1Request } from '../tls/http1-request.ts'
 import { Http2Request } from '../tls/http2-exchange.ts'
+import type { ServedRequest } from '../tls/listener.ts'
 
 const EMPTY = Buffer.alloc(0)
 
@@ -11,7 +13,7 @@ const DRAINED_BYTES_MAX = 65_536
 const GROWN_BYTES_MIN = 16_384
 
 /** Whether the headers say that there is no body, which is not the same as a body of no bytes. */
-function hasNoBody(request: IncomingMessage | Http2Request, headers: IncomingHttpHeaders): boolean {
+function hasNoBody(request: Exclude<ServedRequest, Http1Request>, headers: IncomingHttpHeaders): boolean {
   if (request instanceof Http2Request) return request.hasNoBody || headers['content-length'] === '0'
   return headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0
 }
@@ -23,11 +25,15 @@ function hasNoBody(request: IncomingMessage | Http2Request, headers: IncomingHtt
  * @param done - gets undefined if there is no body.
  */
 export function readBody(
-  request: IncomingMessage | Http2Request,
+  request: ServedRequest,
   headers: IncomingHttpHeaders,
   limit: number,
   done: (bytes: Buffer | undefined) => void,
 ): void {
+  if (request instanceof Http1Request) {
+    done(request.body?.subarray(0, limit))
+    return
+  }
   if (hasNoBody(request, headers)) {
     done(undefined)
     return
@@ -80,10 +86,7 @@ export function readBody(
 }
 
 /** Whether an HTTP/1.1 connection is better closed than kept for what is left of this request's body. */
-export function isTooMuchLeft(
-  request: IncomingMessage | Http2Request,
-  headers: IncomingHttpHeaders,
-): boolean {
+export function isTooMuchLeft(request: ServedRequest, headers: IncomingHttpHeaders): boolean {
   if (request instanceof Http2Request || request.complete) return false
   return (
     headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > DRAINED_BYTES_MAX
@@ -94,7 +97,7 @@ export function isTooMuchLeft(
  * Makes sure that a body which nobody reads to its end does not hold its connection: over HTTP/2 the stream is
  * reset without an error once the reply is out; over HTTP/1.1 `node:http` reads the rest, or the connection ends.
  */
-export function abandonBody(request: IncomingMessage | Http2Request): void {
+export function abandonBody(request: ServedRequest): void {
   if (!(request instanceof Http2Request) || request.hasNoBody) return
   const { stream } = request
   if (stream.readableEnded || stream.destroyed) return

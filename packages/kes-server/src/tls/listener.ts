@@ -1,8 +1,9 @@
 /**
  * The TLS socket: one port for HTTP/2 and HTTP/1.1, a client certificate asked of everyone.
  *
- * `node:https` accepts the connections and serves HTTP/1.1; a connection that negotiated `h2` is handed to
- * `node:http2` instead. Nothing here decides what a client may do: it is only said who it is.
+ * `node:https` accepts the connections and serves HTTP/1.1, but for what `http1-connections.ts` reads itself; a
+ * connection that negotiated `h2` is handed to `node:http2` instead. Nothing here decides what a client may do: it is only
+ * said who it is.
  */
 import type { X509Certificate } from 'node:crypto'
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
@@ -13,9 +14,13 @@ import type { TLSSocket } from 'node:tls'
 import { CertificateRequiredError, KesError } from '../errors.ts'
 import { clientIdentity } from '../identity/identity.ts'
 import { ForwardedCallers } from './forwarded-callers.ts'
+import { Http1Connections } from './http1-connections.ts'
+import type { Http1Request } from './http1-request.ts'
+import type { Http1Response } from './http1-response.ts'
 import { endWithoutError, Http2Request, Http2Response } from './http2-exchange.ts'
 import type { Peer } from './peer.ts'
 import { type ClientCertificateMode, contextOptions, type ListenerSettings } from './secure-context.ts'
+import { UnusedConnections } from './unused-connections.ts'
 
 const HANDSHAKE_TIMEOUT_MS = 10_000
 const HEADERS_TIMEOUT_MS = 5_000
@@ -23,13 +28,18 @@ const IDLE_TIMEOUT_MS = 90_000
 /** The last word on a body that nobody waits for; each API has a deadline of its own, which is shorter. */
 const REQUEST_TIMEOUT_MS = 300_000
 const HTTP2_STREAMS_MAX = 250
-const SWEEP_MS = 1_000
 
 export interface ListenerOptions extends ListenerSettings {
   readonly onNotice: (message: string) => void
+  /** Whether the reply to a target of HTTP/1.1 is a stream. Undefined: `node:http` reads all requests. */
+  readonly isStreamed?: ((target: string) => boolean) | undefined
 }
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
+
+/** Whoever reads it: the three have what fastify and this server touch. */
+export type ServedRequest = IncomingMessage | Http1Request | Http2Request
+export type ServedResponse = ServerResponse | Http1Response | Http2Response
 
 /** Those that `node:http` reads; over HTTP/1.1 it answers 400 to all others, and over HTTP/2 so do we. */
 const { METHODS } = process.getBuiltinModule('node:http')
@@ -61,7 +71,13 @@ export interface Listener {
 export function createListener(options: ListenerOptions, handler: RequestHandler): Listener {
   /** Of TCP, because some never get through their handshake. */
   const connections = new Set<Socket>()
-  const sessions = new Http2Sessions()
+  const sessions = new UnusedConnections<ServerHttp2Session>({
+    silentMs: HEADERS_TIMEOUT_MS,
+    idleMs: IDLE_TIMEOUT_MS,
+    endSilent: (session) => session.destroy(),
+    // It takes no further requests and ends with the last that runs: a log may be silent for as long as it likes.
+    endIdle: (session) => session.close(),
+  })
   let { clientCertificates } = options
   let forwarded = ForwardedCallers.of(options)
   let isTaking = false
@@ -85,6 +101,16 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
   const [serveHttp1] = server.listeners('secureConnection')
   if (serveHttp1 === undefined) throw new Error('node:https has no listener for secure connections')
   server.removeAllListeners('secureConnection')
+  const { isStreamed } = options
+  const http1 =
+    isStreamed &&
+    new Http1Connections({
+      silentTimeoutMs: HEADERS_TIMEOUT_MS,
+      idleTimeoutMs: IDLE_TIMEOUT_MS,
+      isStreamed,
+      handle: (request, response) => handle(handler, request, response),
+      leaveToNode: (socket) => serveHttp1.call(server, socket),
+    })
   server.on('connection', (connection) => {
     connections.add(connection)
     connection.once('close', () => connections.delete(connection))
@@ -99,6 +125,7 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
     }
     peers.set(socket, describePeer(socket, certificate))
     if (socket.alpnProtocol === 'h2') serveHttp2(socket, sessions, handler)
+    else if (http1 !== undefined) http1.add(socket)
     else serveHttp1.call(server, socket)
   })
   server.on('tlsClientError', (error, socket) => {
@@ -126,10 +153,13 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
     stopAccepting() {
       server.close()
       server.closeIdleConnections()
-      sessions.close()
+      http1?.stop()
+      for (const session of sessions) session.close()
     },
     destroyConnections() {
-      sessions.destroy()
+      http1?.close()
+      sessions.close()
+      for (const session of sessions) session.destroy()
       for (const connection of connections) connection.destroy()
     },
   }
@@ -168,51 +198,25 @@ function describePeer(socket: TLSSocket, first: X509Certificate | undefined): Pe
   }
 }
 
-/**
- * The HTTP/2 sessions, and an end for those that nobody uses. One timer looks at all of them: Node's own timeout of
- * a session holds on to the session, with all its buffers, long after it has closed.
- */
-class Http2Sessions {
-  readonly #sessions = new Map<ServerHttp2Session, { lastUsedMs: number; isSilent: boolean }>()
-  readonly #timer = setInterval(() => this.#endUnused(), SWEEP_MS).unref()
-
-  add(session: ServerHttp2Session): void {
-    const use = { lastUsedMs: performance.now(), isSilent: true }
-    this.#sessions.set(session, use)
-    session.once('close', () => this.#sessions.delete(session))
-    session.on('stream', () => {
-      use.lastUsedMs = performance.now()
-      use.isSilent = false
-    })
-  }
-
-  close(): void {
-    for (const session of this.#sessions.keys()) session.close()
-  }
-
-  destroy(): void {
-    clearInterval(this.#timer)
-    for (const session of this.#sessions.keys()) session.destroy()
-  }
-
-  #endUnused(): void {
-    const now = performance.now()
-    for (const [session, { lastUsedMs, isSilent }] of this.#sessions) {
-      if (isSilent && now - lastUsedMs > HEADERS_TIMEOUT_MS) session.destroy()
-      // Takes no further requests and ends with the last that runs: a log may be silent for as long as it likes.
-      else if (now - lastUsedMs > IDLE_TIMEOUT_MS) session.close()
-    }
-  }
+/** fastify and this server touch only what the adapters have. */
+function handle(handler: RequestHandler, request: ServedRequest, response: ServedResponse): void {
+  handler(request as unknown as IncomingMessage, response as unknown as ServerResponse)
 }
 
-function serveHttp2(socket: TLSSocket, sessions: Http2Sessions, handler: RequestHandler): void {
+function serveHttp2(
+  socket: TLSSocket,
+  sessions: UnusedConnections<ServerHttp2Session>,
+  handler: RequestHandler,
+): void {
   const session = performServerHandshake(socket, {
     settings: { maxConcurrentStreams: HTTP2_STREAMS_MAX },
   })
-  sessions.add(session)
+  const noteUse = sessions.add(session)
+  session.once('close', () => sessions.remove(session))
   // A client that breaks the protocol loses its session; there is nobody to tell.
   session.on('error', () => session.destroy())
   session.on('stream', (stream, headers) => {
+    noteUse()
     // A stream that the client resets ends; what it was answered is in the audit log.
     stream.on('error', () => stream.destroy())
     endWithoutError(stream)
@@ -221,8 +225,6 @@ function serveHttp2(socket: TLSSocket, sessions: Http2Sessions, handler: Request
       stream.respond({ ':status': 400 }, { endStream: true })
       return
     }
-    const response = new Http2Response(stream)
-    // fastify and this server touch only what the two adapters have.
-    handler(request as unknown as IncomingMessage, response as unknown as ServerResponse)
+    handle(handler, request, new Http2Response(stream))
   })
 }
