@@ -71,8 +71,8 @@ import { createPrivateFile, permissionWarnings, resolveStorePath } from './store
 import { StoreFiles } from './store-files.ts'
 import { StoreLock } from './store-lock.ts'
 import { StoreProbe } from './store-probe.ts'
-import { withoutWaiting } from './without-waiting.ts'
 import { WriteGate } from './write-gate.ts'
+import { WriteLock } from './write-lock.ts'
 
 const BUSY_TIMEOUT_MS = 1000
 const ERASE_TIMEOUT_MS = 5000
@@ -109,11 +109,11 @@ export class SqliteStore implements KeyStore, SealChanges {
   readonly #lock: StoreLock | undefined
   readonly #probe: StoreProbe | undefined
   readonly #gate: WriteGate | undefined
+  readonly #writeLock: WriteLock | undefined
   readonly #statements: Statements
   readonly #files: StoreFiles | undefined
   readonly #erasures: Erasures
   readonly #eraseTimeoutMs: number
-  readonly #busyTimeoutMs: number
   readonly #spendReserve: () => boolean
   readonly #isWriter: boolean
   #depth = 0
@@ -129,9 +129,10 @@ export class SqliteStore implements KeyStore, SealChanges {
     this.#statements = connection.statements
     this.#files = files
     const busyTimeoutMs = options.busyTimeoutMs ?? BUSY_TIMEOUT_MS
-    this.#busyTimeoutMs = busyTimeoutMs
     if (lock !== undefined && this.#isWriter) {
-      this.#gate = new WriteGate(path, { isLocked: () => this.#isLocked(), lockTimeoutMs: busyTimeoutMs })
+      const writeLock = new WriteLock(path)
+      this.#writeLock = writeLock
+      this.#gate = new WriteGate(path, { isLocked: () => writeLock.isTaken(), lockTimeoutMs: busyTimeoutMs })
     }
     this.#erasures = new Erasures(this.#db, files, {
       busyTimeoutMs,
@@ -573,19 +574,6 @@ export class SqliteStore implements KeyStore, SealChanges {
     })
   }
 
-  /** Whether another program is writing. Outside of a transaction. */
-  #isLocked(): boolean {
-    const { begin, commit } = this.#statements.TRANSACTION
-    try {
-      return !withoutWaiting(this.#db, this.#busyTimeoutMs, () => {
-        begin.run()
-        commit.run()
-      })
-    } catch {
-      return false // Whatever it is, the write itself will tell.
-    }
-  }
-
   async status(): Promise<void> {
     await this.#probe?.look()
     try {
@@ -598,6 +586,7 @@ export class SqliteStore implements KeyStore, SealChanges {
   close(): void {
     if (!this.#db.open) return
     try {
+      this.#writeLock?.close()
       this.#db.close()
     } finally {
       this.#lock?.release()
