@@ -51,7 +51,7 @@ function stageOf(path: string): string {
 /** A request goes down this list, and never back up. */
 const STAGES = ['tls', 'identity', 'policy', 'operations', 'keyring', 'journal', 'seal', 'store']
 /** Words and formats that every stage speaks. */
-const EVERYWHERE = ['errors.ts', 'names.ts', 'encoding']
+const EVERYWHERE = ['errors.ts', 'message-of.ts', 'names.ts', 'encoding']
 /** These connect the stages, and so know more than the next one. */
 const CONNECTORS = [
   'server.ts',

@@ -15,6 +15,7 @@ import { KeyRing } from './keyring/key-ring.ts'
 import type { LastUses } from './keyring/last-uses.ts'
 import { onlyHolder, type RootHolders, SealAdmin } from './keyring/seal-admin.ts'
 import type { ErrorLog } from './log/error-log.ts'
+import { messageOf } from './message-of.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import { ServerMetrics } from './metrics/server-metrics.ts'
 import type { ServerTally } from './metrics/server-tally.ts'
@@ -205,7 +206,7 @@ function purger({ store }: OpenStore, errorLog: ErrorLog): () => Promise<void> {
       isOwed = !(await store.purge())
     } catch (error) {
       isOwed = true
-      reason = error instanceof Error ? error.message : String(error)
+      reason = messageOf(error)
     }
     if (isOwed && !wasOwed) errorLog.warn(`records of erased keys are still on the disk: ${reason}`)
     if (wasOwed && !isOwed) errorLog.info('records of erased keys were removed from the disk')
@@ -251,7 +252,7 @@ class RotationJob {
 
   #retry(error: unknown): void {
     if (this.#end.signal.aborted) return
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = messageOf(error)
     this.#errorLog.warn(`replacing the root key was interrupted, and is tried again: ${reason}`)
     setTimeout(() => this.start(), RETRY_MS).unref()
   }

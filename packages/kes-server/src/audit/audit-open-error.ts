@@ -1,3 +1,4 @@
+import { messageOf } from '../message-of.ts'
 /** The audit file can't be written, so the server does not start. */
 export class AuditOpenError extends Error {
   override readonly name = 'AuditOpenError'
@@ -7,6 +8,6 @@ export class AuditOpenError extends Error {
   }
 
   static of(path: string, cause: unknown): AuditOpenError {
-    return new AuditOpenError(path, cause instanceof Error ? cause.message : String(cause), cause)
+    return new AuditOpenError(path, messageOf(cause), cause)
   }
 }

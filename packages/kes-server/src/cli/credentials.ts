@@ -8,6 +8,7 @@ import {
   identityOfCertificate,
   isEncryptedPrivateKey,
 } from '@latchkey/kms-client'
+import { messageOf } from '../message-of.ts'
 import { lookUp } from './environment.ts'
 import { readTextFile } from './file.ts'
 import type { Io } from './io.ts'
@@ -85,8 +86,4 @@ function identityOf(cert: string, path: string): string {
   } catch {
     throw new CliError(`failed to read TLS certificate: '${path}' contains no valid PEM certificate`)
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

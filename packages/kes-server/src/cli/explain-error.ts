@@ -18,6 +18,7 @@ import {
   NotFoundError,
   WrongStateError,
 } from '@latchkey/kms-client'
+import { messageOf } from '../message-of.ts'
 import { CliError } from './outcome.ts'
 
 /** A call as the server sees it. */
@@ -75,7 +76,7 @@ function describe(error: unknown, call: ApiCall, refused: Refused): Explanation 
     return { text: `kes: connection error: ${text}`, hints: [error.message] }
   }
   if (error instanceof KesConnectionError) return describeConnection(error, call)
-  return { text: error instanceof Error ? error.message : String(error), hints: [] }
+  return { text: messageOf(error), hints: [] }
 }
 
 const LOOK_CLOSER = "'kes doctor' looks at each step on the way to the server."

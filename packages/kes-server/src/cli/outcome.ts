@@ -1,4 +1,5 @@
 /** How a command ends, other than well: with an error to print, or with nothing but an exit code. */
+import { messageOf } from '../message-of.ts'
 import type { Io } from './io.ts'
 import { paint } from './paint.ts'
 
@@ -24,7 +25,7 @@ export class Exit extends Error {
 }
 
 export function printError({ stderr, env }: Io, error: unknown): void {
-  const message = error instanceof Error ? error.message : String(error)
+  const message = messageOf(error)
   stderr.write(`${paint('red', 'Error:', stderr, env)} ${message}\n`)
   if (!(error instanceof CliError)) return
   for (const hint of error.hints) stderr.write(`${paint('dim', `Hint: ${hint}`, stderr, env)}\n`)

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { parseAddress } from '../config/address.ts'
 import { loadConfigFile } from '../config/load-config.ts'
 import { ConfigError, formatProblem, type Problem } from '../config/problem.ts'
+import { messageOf } from '../message-of.ts'
 import { type KesServer, type ServerConfig, startServer } from '../server.ts'
 import { banner } from './banner.ts'
 import { forbidCoreDumps } from './core-dumps.ts'
@@ -132,7 +133,7 @@ function reloader(server: KesServer, reload: Reload | undefined): () => void {
 }
 
 function logFailure({ log }: KesServer, error: unknown): void {
-  const reason = error instanceof Error ? error.message : String(error)
+  const reason = messageOf(error)
   log.error(`Failed to reload server config: ${reason}; the old configuration stays in force`)
   if (!(error instanceof ConfigError)) return
   for (const problem of error.problems) log.error(formatProblem(error.file, problem))

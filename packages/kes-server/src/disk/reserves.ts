@@ -1,6 +1,7 @@
 /** The reserves of a server: one on the disk of its store, and one more if its audit files lie on another disk. */
 import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { messageOf } from '../message-of.ts'
 import { DiskReserve } from './disk-reserve.ts'
 
 const CHECK_MS = 1000
@@ -79,7 +80,7 @@ export class Reserves {
     try {
       return (await reserve.restore()) ? undefined : 'there is no room for it twice'
     } catch (error) {
-      return error instanceof Error ? error.message : String(error)
+      return messageOf(error)
     }
   }
 }

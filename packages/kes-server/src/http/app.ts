@@ -19,6 +19,7 @@ import {
 } from '../errors.ts'
 import type { LogStream } from '../log/broadcast.ts'
 import type { ErrorLog, LoggedRequest } from '../log/error-log.ts'
+import { messageOf } from '../message-of.ts'
 import { parseListPrefix } from '../names.ts'
 import { KeyWatch } from '../operations/watch-keys.ts'
 import { Http1Request } from '../tls/http1-request.ts'
@@ -185,7 +186,7 @@ export async function createStages({
     exchange.expiresMs = performance.now() + UNROUTED_TIMEOUT_MS // For the client to read its reply.
   })
   const watch = new KeyWatch(services.ring, services.journal, (error) =>
-    errorLog.error(`a watch of keys was cut: ${error instanceof Error ? error.message : String(error)}`),
+    errorLog.error(`a watch of keys was cut: ${messageOf(error)}`),
   )
   services.hub.onChange(() => watch.wake())
   /**

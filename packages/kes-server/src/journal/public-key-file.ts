@@ -1,6 +1,7 @@
 /** The journal's public key as a file beside the store, made at set-up: whoever verifies takes a copy of it elsewhere. */
 import { existsSync, readFileSync } from 'node:fs'
-import { message, writePrivateFile } from '../store/store-file.ts'
+import { messageOf } from '../message-of.ts'
+import { writePrivateFile } from '../store/store-file.ts'
 import type { Journal } from './journal.ts'
 
 const SUFFIX = '.journal.pub'
@@ -17,7 +18,7 @@ export function exportPublicKey({ publicKey }: Journal, storePath: string): stri
     if (!existsSync(path)) writePrivateFile(path, pem) // Cut off, it would look like another key.
     if (readFileSync(path, 'utf8') === pem) return []
   } catch (error) {
-    return [`the public key of the journal can not be kept in '${path}': ${message(error)}`]
+    return [`the public key of the journal can not be kept in '${path}': ${messageOf(error)}`]
   }
   return [
     `'${path}' does not hold the public key of this store's journal: the file or the journal was replaced`,

@@ -12,7 +12,8 @@
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { isCode, message, writePrivateFile } from '../store/store-file.ts'
+import { messageOf } from '../message-of.ts'
+import { isCode, writePrivateFile } from '../store/store-file.ts'
 
 const MAGIC = Buffer.from('LKEYUSE1')
 const ID_BYTES = 16
@@ -77,7 +78,7 @@ export class LastUses {
       return []
     } catch (error) {
       if (isCode(error, 'ENOENT')) return []
-      return [`'${path}' can not be read, so it is not known when keys were last used: ${message(error)}`]
+      return [`'${path}' can not be read, so it is not known when keys were last used: ${messageOf(error)}`]
     }
   }
 }

@@ -1,6 +1,7 @@
 /** Makes and reads the file that opens a store, and refuses one that could not have stayed secret. */
 import { randomBytes } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { messageOf } from '../message-of.ts'
 import { UnfitSecretError } from './seal-errors.ts'
 
 export const KEY_FILE_BYTES_MIN = 32
@@ -18,7 +19,7 @@ export function readKeyFile(path: string): Buffer {
     // Without O_NONBLOCK a named pipe would hold the start until someone writes to it.
     file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = messageOf(cause)
     throw new UnfitSecretError(`the key file '${path}' can not be read (${why})`, { cause })
   }
   try {
@@ -40,7 +41,7 @@ export function createKeyFile(path: string): void {
     writeFileSync(path, bytes, { flag: 'wx', mode: 0o600, flush: true })
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'EEXIST') return
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = messageOf(cause)
     throw new UnfitSecretError(`the key file '${path}' can not be made (${why})`, { cause })
   } finally {
     bytes.fill(0)

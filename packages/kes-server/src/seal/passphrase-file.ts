@@ -1,5 +1,6 @@
 /** Reads a passphrase from a file, as a container's secret mount has it. */
 import { readFileSync } from 'node:fs'
+import { messageOf } from '../message-of.ts'
 import { UnfitSecretError } from './seal-errors.ts'
 
 const PASSPHRASE_BYTES_MAX = 64 * 1024
@@ -17,7 +18,7 @@ export function readPassphraseFile(path: string): Buffer {
   try {
     bytes = readFileSync(path)
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = messageOf(cause)
     throw new UnfitSecretError(`the passphrase file '${path}' can not be read (${why})`, { cause })
   }
   let end = bytes.length

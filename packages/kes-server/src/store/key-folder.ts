@@ -36,9 +36,10 @@ import {
   StoreError,
   StoreUnreachableError,
 } from '../errors.ts'
+import { messageOf } from '../message-of.ts'
 import { isName, type KeyName } from '../names.ts'
 import { StoreOpenError } from './open-errors.ts'
-import { isCode, message, syncDirectory } from './store-file.ts'
+import { isCode, syncDirectory } from './store-file.ts'
 
 /** As KES reads at most. */
 const VALUE_BYTES_MAX = 2 ** 20
@@ -84,7 +85,7 @@ export class KeyFolder {
       if (statSync(real).isDirectory()) return real
     } catch (cause) {
       if (!isCode(cause, 'EEXIST') && !isCode(cause, 'ENOTDIR')) {
-        const text = `the folder of keys '${path}' can not be opened (${message(cause)})`
+        const text = `the folder of keys '${path}' can not be opened (${messageOf(cause)})`
         throw new StoreOpenError(path, text, { cause })
       }
     }
@@ -110,7 +111,7 @@ export class KeyFolder {
       return folder
     } catch (cause) {
       if (cause instanceof StoreOpenError) throw cause
-      const text = `the folder of keys '${path}' can not be written (${message(cause)})`
+      const text = `the folder of keys '${path}' can not be written (${messageOf(cause)})`
       throw new StoreOpenError(path, text, { cause })
     }
   }
@@ -148,7 +149,7 @@ export class KeyFolder {
         )
       } catch (error) {
         if (isCode(error, 'ENOENT')) return undefined
-        throw OF_THIS_FILE.some((code) => isCode(error, code)) ? unfit(name, message(error)) : error
+        throw OF_THIS_FILE.some((code) => isCode(error, code)) ? unfit(name, messageOf(error)) : error
       }
       try {
         const stats = fstatSync(file)
@@ -249,7 +250,7 @@ export class KeyFolder {
       return body()
     } catch (cause) {
       if (cause instanceof KesError) throw cause
-      throw new StoreError(action, { detail: `the folder of keys failed: ${message(cause)}`, cause })
+      throw new StoreError(action, { detail: `the folder of keys failed: ${messageOf(cause)}`, cause })
     }
   }
 }

@@ -20,6 +20,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { messageOf } from '../message-of.ts'
 import { StoreOpenError } from './open-errors.ts'
 
 const OTHERS_WRITE = 0o022
@@ -39,7 +40,7 @@ export function resolveStorePath(path: string): string {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
     directory = realpathSync(dirname(path))
   } catch (error) {
-    throw explain(`its directory can not be made (${message(error)})`, error)
+    throw explain(`its directory can not be made (${messageOf(error)})`, error)
   }
 
   const own = lstatSync(path, { throwIfNoEntry: false })
@@ -57,7 +58,7 @@ export function resolveStorePath(path: string): string {
     accessSync(dirname(real), constants.R_OK | constants.W_OK | constants.X_OK)
     if (found !== undefined) accessSync(real, constants.R_OK | constants.W_OK)
   } catch (error) {
-    throw explain(`it or its directory is not writable for this user (${message(error)})`, error)
+    throw explain(`it or its directory is not writable for this user (${messageOf(error)})`, error)
   }
   return real
 }
@@ -70,7 +71,9 @@ export function createPrivateFile(path: string): void {
     syncDirectory(dirname(path))
   } catch (error) {
     if (isCode(error, 'EEXIST')) return
-    throw new StoreOpenError(path, `the file '${path}' can not be made (${message(error)})`, { cause: error })
+    throw new StoreOpenError(path, `the file '${path}' can not be made (${messageOf(error)})`, {
+      cause: error,
+    })
   }
 }
 
@@ -113,8 +116,4 @@ export function syncDirectory(path: string): void {
 
 export function isCode(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code
-}
-
-export function message(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -13,6 +13,7 @@ import type { KeyUse } from '../keyring/last-uses.ts'
 import type { RootHolders } from '../keyring/seal-admin.ts'
 import { Broadcast, type LogStream } from '../log/broadcast.ts'
 import type { ErrorLog } from '../log/error-log.ts'
+import { messageOf } from '../message-of.ts'
 import { countsOf, type Metrics, sumOf, type Usage } from '../metrics/metrics.ts'
 import type { ServerTally } from '../metrics/server-tally.ts'
 import { type Seal, wipeReadingKeys } from '../seal/seal.ts'
@@ -169,10 +170,7 @@ export class Supervisor implements Hub {
       this.#watch(worker)
     } catch (error) {
       worker.kill()
-      await this.#replace(
-        worker,
-        `could not begin (${error instanceof Error ? error.message : String(error)})`,
-      )
+      await this.#replace(worker, `could not begin (${messageOf(error)})`)
     }
   }
 

@@ -11,11 +11,12 @@ import {
 } from '@latchkey/kms-client'
 import { type Caller, explainRequest } from '../../http/explain-request.ts'
 import { APIS } from '../../http/routes.ts'
+import { messageOf } from '../../message-of.ts'
 import { parsePolicyName } from '../../names.ts'
 import { Policy } from '../../policy/policy.ts'
 import type { Client } from '../io.ts'
 import { shellWord } from '../shell-word.ts'
-import { type Findings, messageOf } from './findings.ts'
+import type { Findings } from './findings.ts'
 
 const TIMEOUT_MS = 5_000
 /** What MinIO does with its key; it creates the key only where there is none. */

@@ -7,6 +7,7 @@ import { lookup } from 'node:dns/promises'
 import { statSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { makeClientCertificate } from '@latchkey/kms-client'
+import { messageOf } from '../../message-of.ts'
 import { type Credentials, readCredentials } from '../credentials.ts'
 import { DEFAULT_SERVER, lookUp, parseServers } from '../environment.ts'
 import type { Io } from '../io.ts'
@@ -25,7 +26,7 @@ import {
   showKeys,
 } from './certificate-checks.ts'
 import { examineAccess } from './examine-access.ts'
-import { type Finding, Findings, messageOf } from './findings.ts'
+import { type Finding, Findings } from './findings.ts'
 import { askTime, type Handshake, reachPort, shakeHands } from './handshake.ts'
 
 const OTHERS_ANY = 0o007

@@ -16,6 +16,7 @@ import {
   problemOfSecret,
   type StorePlace,
 } from '../../inspect-store.ts'
+import { messageOf } from '../../message-of.ts'
 import { listenerSettingsOf } from '../../running-config.ts'
 import type { StoreHolder } from '../../store/store-lock.ts'
 import { isIssuedBy } from '../../tls/client-trust.ts'
@@ -37,7 +38,7 @@ import {
   showKeys,
 } from './certificate-checks.ts'
 import { checkSpace, nearestFolder, type Space, spaceOf } from './disk-checks.ts'
-import { type Finding, Findings, messageOf } from './findings.ts'
+import { type Finding, Findings } from './findings.ts'
 import { findListener, tryToListen } from './listeners.ts'
 
 const OTHERS_ANY = 0o007

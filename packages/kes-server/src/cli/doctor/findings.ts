@@ -47,7 +47,3 @@ export class Findings {
     this.#all.push({ subject: this.#subject, check, result, message, ...remedy })
   }
 }
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
-}
