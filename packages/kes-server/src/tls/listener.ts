@@ -212,7 +212,12 @@ function serveHttp2(
     settings: { maxConcurrentStreams: HTTP2_STREAMS_MAX },
   })
   const noteUse = sessions.add(session)
-  session.once('close', () => sessions.remove(session))
+  session.once('close', () => {
+    sessions.remove(session)
+    // Node keeps a session for good whose settings its client has never confirmed, if a way leads from its listeners to
+    // the error that it ended with: by the socket, for one.
+    session.removeAllListeners()
+  })
   // A client that breaks the protocol loses its session; there is nobody to tell.
   session.on('error', () => session.destroy())
   session.on('stream', (stream, headers) => {
