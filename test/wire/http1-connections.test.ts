@@ -3,11 +3,13 @@ import { createServer as createHttpServer, type IncomingMessage, type ServerResp
 import type { AddressInfo } from 'node:net'
 import { connect, createServer, type TLSSocket } from 'node:tls'
 import { afterEach, describe, expect, test } from 'vitest'
-import { serverOf } from '../../../../test/sandbox/certificates.ts'
-import { statusesOf, until } from '../../../../test/wire/raw-http.ts'
-import { Http1Connections, type Http1Options } from './http1-connections.ts'
-import type { Http1Request } from './http1-request.ts'
-import type { Http1Response } from './http1-response.ts'
+import { Http1Connections, type Http1Options } from '../../packages/kes-server/src/tls/http1-connections.ts'
+import type { Http1Request } from '../../packages/kes-server/src/tls/http1-request.ts'
+import type { Http1Response } from '../../packages/kes-server/src/tls/http1-response.ts'
+import { serverOf } from '../sandbox/certificates.ts'
+import { prepareStore } from '../sandbox/prepared-store.ts'
+import { startTestServer } from '../sandbox/server.ts'
+import { statusesOf, until } from './raw-http.ts'
 
 const PUT = 'PUT /use HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}'
 const GET = 'GET /use HTTP/1.1\r\nHost: h\r\n\r\n'
@@ -219,6 +221,77 @@ describe('while a reply is under way', () => {
   })
 })
 
+/** Of this length with whatever stands in it. */
+function padded(head: string, bytes = 512): string {
+  const begun = `${head} HTTP/1.1\r\nHost: h\r\nX-Pad: `
+  return `${begun}${'x'.repeat(bytes - begun.length - 4)}\r\n\r\n`
+}
+
+describe('of a server, what comes behind a reply that is awaited', () => {
+  const READY = padded('GET /v1/ready')
+  const HEAD = padded('PUT /v1/key/generate/a').replace(
+    'X-Pad: xxxxxxxxxxxxxxxxxxxxx',
+    'Content-Length: 512\r\nX-Pad: ',
+  )
+
+  test.each([
+    ['two requests', [padded('GET /version'), padded('GET /v1/api')], [/^\{"version"/, /^\[/]],
+    ['one that is cut in two', [padded('GET /version', 700)], [/^\{"version"/]],
+    [
+      'a body that looks like a request',
+      [HEAD, padded('GET /v1/api')],
+      [/^\{"message":"invalid request body"/],
+    ],
+  ])('is read in its order: %s', async (_what, pieces, replies) => {
+    // Of a store on a disk, /v1/ready asks the disk.
+    using store = prepareStore([{ name: 'a' }])
+    await using server = await startTestServer({ keystore: store.keystore })
+    const socket = await server.connect({ ALPNProtocols: ['http/1.1'] })
+    opened.push({ close: () => socket.destroy() })
+    const client = new Client(socket)
+    // A piece is a record of TLS, and read by itself.
+    socket.setMaxSendFragment(512)
+    socket.write([READY, ...pieces].join(''))
+    const bodies = () => bodiesOf(client.received)
+    await until(() => bodies().length > replies.length)
+    const [first, ...others] = bodies()
+    expect(first).toBe('')
+    expect(others).toEqual(replies.map((reply) => expect.stringMatching(reply)))
+  })
+})
+
+function bodiesOf(received: string): string[] {
+  const bodies: string[] = []
+  for (let rest = received; rest !== ''; ) {
+    const start = rest.indexOf('\r\n\r\n') + 4
+    const length = Number(/content-length: (\d+)/i.exec(rest)?.[1])
+    if (start < 4 || rest.length < start + length) break
+    bodies.push(rest.slice(start, start + length))
+    rest = rest.slice(start + length)
+  }
+  return bodies
+}
+
+test('a last reply arrives whole, whatever is sent behind its request', async () => {
+  const urls: string[] = []
+  const handle = ({ url }: Http1Request, response: Http1Response) => {
+    urls.push(url)
+    response
+      .writeHead(200, { connection: 'close', 'content-length': 20_000_000 })
+      .end(Buffer.alloc(20_000_000, 'x'))
+  }
+  const client = await (await serve({ handle })).connect()
+  client.socket.pause()
+  client.socket.write(GET)
+  await until(() => urls.length === 1)
+  client.socket.write(GET)
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  client.socket.resume()
+  await until(() => client.isEnded, 20_000)
+  expect(bodiesOf(client.received).map(({ length }) => length)).toEqual([20_000_000])
+  expect(urls).toHaveLength(1)
+})
+
 test('a reply that says so ends its connection', async () => {
   const handle = (_: Http1Request, response: Http1Response) =>
     response.writeHead(408, { connection: 'close', 'content-length': 6 }).end('whole \n')
@@ -292,13 +365,26 @@ describe('nobody keeps a connection that is not used', () => {
     await until(() => client.isEnded)
   })
 
-  test('but one whose reply takes long has its time', async () => {
+  test('but one whose reply takes long has its time, and as much after it', async () => {
     const { handle, next } = heldReplies()
-    const client = await (await serve({ handle, silentTimeoutMs: 100, idleTimeoutMs: 100 })).connect()
+    const client = await (await serve({ handle, silentTimeoutMs: 100, idleTimeoutMs: 2_000 })).connect()
     client.socket.write(GET)
     const [, response] = await next()
-    await new Promise((resolve) => setTimeout(resolve, 2_200))
+    await new Promise((resolve) => setTimeout(resolve, 3_200))
     response.end('whole at last\n')
     expect(await client.replies(1)).toEqual(['whole at last'])
+    const startedMs = performance.now()
+    await once(client.socket, 'close')
+    expect(performance.now() - startedMs).toBeGreaterThan(1_900)
+  })
+
+  test('but one whose client reads its reply slowly', async () => {
+    const handle = (_: Http1Request, response: Http1Response) => response.end(Buffer.alloc(20_000_000, 'x'))
+    const client = await (await serve({ handle, idleTimeoutMs: 100 })).connect()
+    client.socket.pause()
+    client.socket.write(GET)
+    await new Promise((resolve) => setTimeout(resolve, 2_200))
+    client.socket.resume()
+    await until(() => bodiesOf(client.received).length === 1, 20_000)
   })
 })

@@ -21,28 +21,31 @@ export interface Http1Options {
 export class Http1Connections {
   readonly #options: Http1Options
   readonly #connections: UnusedConnections<Http1Connection>
+  #isStopped = false
 
   constructor(options: Http1Options) {
     this.#options = options
     this.#connections = new UnusedConnections<Http1Connection>({
       silentMs: options.silentTimeoutMs,
       idleMs: options.idleTimeoutMs,
-      endSilent: (connection) => connection.destroy(),
-      endIdle: (connection) => connection.endIdle(),
+      endSilent: (connection) => connection.endUnused(),
+      endIdle: (connection) => connection.endUnused(),
     })
   }
 
   add(socket: TLSSocket): void {
     const connection = new Http1Connection(socket, {
       ...this.#options,
-      onRequest: () => noteUse(),
+      onUse: () => noteUse(),
       onGone: () => this.#connections.remove(connection),
     })
     const noteUse = this.#connections.add(connection)
+    if (this.#isStopped) connection.stop()
   }
 
   /** Each connection ends with the reply that is under way, or now. */
   stop(): void {
+    this.#isStopped = true
     for (const connection of this.#connections) connection.stop()
   }
 
@@ -52,7 +55,8 @@ export class Http1Connections {
 }
 
 interface ConnectionOptions extends Http1Options {
-  readonly onRequest: () => void
+  /** A request has come, or the client has its reply. */
+  readonly onUse: () => void
   /** Closed, or left to Node. */
   readonly onGone: () => void
 }
@@ -63,9 +67,14 @@ class Http1Connection {
   readonly #reader = new Http1Reader()
   /** Until it has ended. */
   #response: Http1Response | undefined
-  /** What came while a reply was under way. */
+  /** Replies that are under way, or on their way to the client. */
+  #openReplies = 0
+  /** What came before it can be read. */
   #held: Buffer | undefined
+  #isGoingOn = false
   #isStopping = false
+  /** Nothing is read any more. */
+  #isOver = false
 
   constructor(socket: TLSSocket, options: ConnectionOptions) {
     this.#socket = socket
@@ -78,13 +87,10 @@ class Http1Connection {
   }
 
   readonly #onData = (bytes: Buffer): void => {
-    if (this.#response === undefined && !this.#socket.writableNeedDrain) {
-      this.#read(bytes)
-      return
-    }
-    this.#held = this.#held === undefined ? bytes : Buffer.concat([this.#held, bytes])
-    this.#socket.pause()
-    if (this.#response === undefined) this.#socket.once('drain', this.#goOn)
+    if (this.#isOver) return
+    const isFree = this.#response === undefined && !this.#socket.writableNeedDrain
+    if (isFree && this.#held === undefined) this.#read(bytes)
+    else this.#hold(bytes)
   }
 
   #read(bytes: Buffer): void {
@@ -93,28 +99,54 @@ class Http1Connection {
       this.#leave(bytes)
       return
     }
-    this.#options.onRequest()
+    this.#options.onUse()
     const response = new Http1Response(this.#socket, {
       idleTimeoutMs: this.#options.idleTimeoutMs,
       onEnd: this.#onReplied,
+      onClose: this.#onReplyClosed,
     })
     response.isLast = this.#isStopping
     this.#response = response
+    this.#openReplies += 1
     this.#options.handle(new Http1Request(read, this.#socket), response)
+  }
+
+  /** Others than this may resume a socket: more can come all the same. */
+  #hold(bytes: Buffer): void {
+    this.#socket.pause()
+    const before = this.#held
+    this.#held = bytes
+    if (before !== undefined) {
+      this.#held = Buffer.concat([before, bytes])
+      // Whoever wipes what was read has wiped all of it.
+      before.fill(0)
+      bytes.fill(0)
+    }
+    if (this.#response === undefined) this.#goOnSoon()
   }
 
   readonly #onReplied = (isLast: boolean): void => {
     this.#response = undefined
-    if (isLast) this.#socket.destroySoon()
-    else if (this.#held !== undefined) {
-      if (this.#socket.writableNeedDrain) this.#socket.once('drain', this.#goOn)
-      else setImmediate(this.#goOn) // Not inside of the reply before it.
-    }
+    if (isLast) this.#end()
+    else if (this.#held !== undefined) this.#goOnSoon()
+  }
+
+  readonly #onReplyClosed = (): void => {
+    this.#openReplies -= 1
+    this.#options.onUse()
+  }
+
+  #goOnSoon(): void {
+    if (this.#isGoingOn) return
+    this.#isGoingOn = true
+    if (this.#socket.writableNeedDrain) this.#socket.once('drain', this.#goOn)
+    else setImmediate(this.#goOn) // Not inside of the reply before it.
   }
 
   readonly #goOn = (): void => {
+    this.#isGoingOn = false
     const held = this.#held
-    if (held === undefined || this.#response !== undefined || this.#socket.destroyed) return
+    if (held === undefined || this.#isOver || this.#socket.destroyed) return
     this.#held = undefined
     this.#socket.resume()
     this.#read(held)
@@ -138,6 +170,7 @@ class Http1Connection {
 
   /** As for `node:http`, who sends no more has gone away. */
   readonly #onEnd = (): void => {
+    this.#isOver = true
     this.#socket.end()
   }
 
@@ -153,14 +186,16 @@ class Http1Connection {
   stop(): void {
     this.#isStopping = true
     if (this.#response !== undefined) this.#response.isLast = true
-    else if (this.#held === undefined) this.#socket.destroySoon()
+    else if (this.#held === undefined) this.#end()
   }
 
-  endIdle(): void {
-    if (this.#response === undefined) this.#socket.destroySoon()
+  endUnused(): void {
+    if (this.#openReplies === 0) this.#socket.destroy()
   }
 
-  destroy(): void {
-    this.#socket.destroy()
+  /** Once the client has what was written. */
+  #end(): void {
+    this.#isOver = true
+    this.#socket.destroySoon()
   }
 }

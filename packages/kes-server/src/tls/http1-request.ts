@@ -3,7 +3,7 @@
  * the clients of a key server send. Whatever does not is left to `node:http`, which reads the same bytes from their
  * beginning; so nothing here has to be forgiving, and what is read here is read in one way only.
  *
- * @see RFC 9112; the grammar here is a part of its.
+ * @see RFC 9112, whose grammar allows far more.
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { TLSSocket } from 'node:tls'
@@ -42,7 +42,7 @@ const HEAD_BYTES_MAX = 8_192
 const HEAD_END = Buffer.from('\r\n\r\n')
 /** No escapes and no empty segments, so that a path has one spelling. */
 const REQUEST_LINE = /^(GET|PUT|POST|DELETE) (\/(?:[\w.~*-]+\/)*[\w.~*-]*(?:\?[\w.~*=&-]*)?) HTTP\/1\.1$/
-const HEADER_LINE = /^([\w!#$%&'*+.^`|~-]+):[\t ]*([\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?[\t ]*$/
+const HEADER_LINE = /^([\w!#$%&'*+.^`|~-]+):([\t\x20-\x7e]*)$/
 const LENGTH = /^\d{1,6}$/
 /** A body of one chunk, or of none. */
 const CHUNK_SIZE_LINE = /^([\da-fA-F]{1,5})\r\n/
@@ -55,7 +55,6 @@ const HEADERS_LEFT_TO_NODE: ReadonlySet<string> = new Set([
   'keep-alive',
   'proxy-connection',
   'set-cookie', // A list in Node, and no header of a request.
-
   'te',
   'trailer',
   'upgrade',
@@ -105,13 +104,14 @@ export class Http1Reader {
 function readFields(text: string): Fields | undefined {
   const headers: Record<string, string> = {}
   for (const line of text.split('\r\n')) {
-    const [, written, value = ''] = HEADER_LINE.exec(line) ?? []
-    if (written === undefined) return undefined
+    const [, written, value] = HEADER_LINE.exec(line) ?? []
+    if (written === undefined || value === undefined) return undefined
     const name = written.toLowerCase()
     if (Object.hasOwn(headers, name) || name in Object.prototype || HEADERS_LEFT_TO_NODE.has(name))
       return undefined
-    headers[name] = value
+    headers[name] = value.trim()
   }
+  Object.freeze(headers) // They are shared.
   const { host, connection, 'content-length': length, 'transfer-encoding': coding } = headers
   if (host === undefined || host === '') return undefined
   if (connection !== undefined && connection.toLowerCase() !== 'keep-alive') return undefined

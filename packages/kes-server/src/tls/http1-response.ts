@@ -13,6 +13,8 @@ export interface Http1ResponseOptions {
   readonly idleTimeoutMs: number
   /** The reply is written; whether it is the last one of its connection. */
   readonly onEnd: (isLast: boolean) => void
+  /** The system has it, or nobody will. */
+  readonly onClose: () => void
 }
 
 /** Emits `finish` and `close` when the system has taken the reply, `close` alone if the connection ends before that. */
@@ -20,7 +22,7 @@ export class Http1Response extends EventEmitter {
   statusCode = 200
   headersSent = false
   writableEnded = false
-  /** Whether the connection ends with this reply; set while there is none. */
+  /** Whether the connection ends with this reply. */
   isLast = false
   readonly #socket: TLSSocket
   readonly #options: Http1ResponseOptions
@@ -80,7 +82,7 @@ export class Http1Response extends EventEmitter {
 
   /** @param body - as long as the headers say, if they do. */
   end(body?: Buffer | string | null): this {
-    if (this.writableEnded || this.#socket.destroyed) return this
+    if (this.writableEnded || !this.#socket.writable) return this
     const length = body === undefined || body === null ? 0 : Buffer.byteLength(body)
     if (!this.headersSent) this.writeHead(this.statusCode, { 'content-length': length })
     this.writableEnded = true
@@ -104,6 +106,7 @@ export class Http1Response extends EventEmitter {
     if (this.#isClosed) return
     this.#isClosed = true
     this.emit('close')
+    this.#options.onClose()
   }
 
   /** Where a reply can't be finished. */
