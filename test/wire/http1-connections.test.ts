@@ -302,23 +302,6 @@ test('a reply that says so ends its connection', async () => {
   expect(client.received).toContain('\r\nConnection: close\r\n')
 })
 
-test('a header that would be two is refused', async () => {
-  const problems: unknown[] = []
-  const handle = (_: Http1Request, response: Http1Response) => {
-    try {
-      response.writeHead(307, { location: '/a\r\nSet-Cookie: b' })
-    } catch (error) {
-      problems.push(error)
-      response.destroy()
-    }
-  }
-  const client = await (await serve({ handle })).connect()
-  client.socket.write(GET)
-  await once(client.socket, 'close')
-  expect(String(problems)).toContain('the header location has characters that it may not have')
-  expect(client.received).toBe('')
-})
-
 test('a client that does not read its replies is not read from either, until it does', async () => {
   const body = Buffer.alloc(16_384, 'x')
   let count = 0

@@ -1,6 +1,7 @@
 /** The reply to a request that was read whole, in the shape of `node:http`'s response: what fastify and this server touch. */
 import { EventEmitter } from 'node:events'
 import type { TLSSocket } from 'node:tls'
+import { ReplyHeaders } from './reply-headers.ts'
 
 /** Not an import: see *Decisions* in ARCHITECTURE.md. */
 const { STATUS_CODES } = process.getBuiltinModule('node:http')
@@ -18,7 +19,7 @@ export interface Http1ResponseOptions {
 }
 
 /** Emits `finish` and `close` when the system has taken the reply, `close` alone if the connection ends before that. */
-export class Http1Response extends EventEmitter {
+export class Http1Response extends ReplyHeaders {
   statusCode = 200
   headersSent = false
   writableEnded = false
@@ -26,7 +27,7 @@ export class Http1Response extends EventEmitter {
   isLast = false
   readonly #socket: TLSSocket
   readonly #options: Http1ResponseOptions
-  readonly #headers: Record<string, string | number> = {}
+  readonly #events = new EventEmitter()
   #head = ''
   #isClosed = false
 
@@ -40,29 +41,12 @@ export class Http1Response extends EventEmitter {
     return this.#socket.destroyed
   }
 
-  setHeader(name: string, value: string | number): this {
-    this.#headers[name.toLowerCase()] = value
-    return this
-  }
-
-  getHeader(name: string): string | number | undefined {
-    return this.#headers[name.toLowerCase()]
-  }
-
-  hasHeader(name: string): boolean {
-    return name.toLowerCase() in this.#headers
-  }
-
-  removeHeader(name: string): void {
-    delete this.#headers[name.toLowerCase()]
-  }
-
   /** Nothing is sent before the end of the reply. */
   writeHead(status: number, headers: Readonly<Record<string, string | number>> = {}): this {
     this.statusCode = status
     this.headersSent = true
     let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n`
-    for (const name in this.#headers) if (!(name in headers)) text += this.#line(name, this.#headers[name])
+    for (const name in this.headers) if (!(name in headers)) text += this.#line(name, this.headers[name])
     for (const name in headers) text += this.#line(name, headers[name])
     this.#head = text
     return this
@@ -94,7 +78,7 @@ export class Http1Response extends EventEmitter {
     if (typeof body === 'string') bytes.write(body, head.length)
     else if (body !== undefined && body !== null) bytes.set(body, head.length)
     this.#socket.write(bytes, (error) => {
-      if (error === undefined || error === null) this.emit('finish')
+      if (error === undefined || error === null) this.#events.emit('finish')
       this.close()
     })
     this.#options.onEnd(this.isLast)
@@ -105,8 +89,13 @@ export class Http1Response extends EventEmitter {
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.emit('close')
+    this.#events.emit('close')
     this.#options.onClose()
+  }
+
+  on(event: string, listener: () => void): this {
+    this.#events.on(event, listener)
+    return this
   }
 
   /** Where a reply can't be finished. */

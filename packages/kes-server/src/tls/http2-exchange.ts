@@ -6,6 +6,7 @@
  */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
+import { ReplyHeaders } from './reply-headers.ts'
 
 export class Http2Request {
   readonly httpVersionMajor = 2
@@ -29,37 +30,20 @@ export class Http2Request {
   }
 }
 
-export class Http2Response {
+export class Http2Response extends ReplyHeaders {
   statusCode = 200
   headersSent = false
   /** Not the stream's own: of a HEAD request, Node ends that one before there is a reply. */
   writableEnded = false
   readonly stream: ServerHttp2Stream
-  readonly #headers: Record<string, string | number> = {}
 
   constructor(stream: ServerHttp2Stream) {
+    super()
     this.stream = stream
   }
 
   get destroyed(): boolean {
     return this.stream.destroyed
-  }
-
-  setHeader(name: string, value: string | number): this {
-    this.#headers[name.toLowerCase()] = value
-    return this
-  }
-
-  getHeader(name: string): string | number | undefined {
-    return this.#headers[name.toLowerCase()]
-  }
-
-  hasHeader(name: string): boolean {
-    return name.toLowerCase() in this.#headers
-  }
-
-  removeHeader(name: string): void {
-    delete this.#headers[name.toLowerCase()]
   }
 
   writeHead(status: number, headers: Readonly<Record<string, string | number>> = {}): this {
@@ -68,7 +52,7 @@ export class Http2Response {
     if (this.stream.destroyed) return this
     // As a list, which costs Node less than an object.
     const list = [':status', String(status)]
-    for (const name in this.#headers) if (!(name in headers)) list.push(name, String(this.#headers[name]))
+    for (const name in this.headers) if (!(name in headers)) list.push(name, String(this.headers[name]))
     for (const name in headers) list.push(name, String(headers[name]))
     this.stream.respond(list)
     return this
