@@ -15,7 +15,7 @@ the server alone spent on a request. The last one is the figure to compare: the 
                      connect = a new connection each, full handshake with client certificate, no resumption
   --protocol LIST    of ${HTTP_PROTOCOLS.join(', ')}; default: both
   --requests N       that count, for each row; a tenth of them for connect  (default: 20000)
-  --warm-up N        before those                                           (default: 2000)
+  --warm-up N        before those, for which V8 still compiles              (default: 20000)
   --concurrency N    requests at a time                                     (default: 32)
   --connections N    of HTTP/2; HTTP/1.1 needs one for each at a time       (default: 4)
   --runs N           new server each; prints medians and the spread         (default: 1)
@@ -54,7 +54,7 @@ export function parseOptions(args: readonly string[]): ServeOptions {
       op: { type: 'string', default: OPERATIONS.join(',') },
       protocol: { type: 'string', default: HTTP_PROTOCOLS.join(',') },
       requests: { type: 'string', default: '20000' },
-      'warm-up': { type: 'string', default: '2000' },
+      'warm-up': { type: 'string', default: '20000' },
       concurrency: { type: 'string', default: '32' },
       connections: { type: 'string', default: '4' },
       runs: { type: 'string', default: '1' },
