@@ -5,6 +5,7 @@ import { slope } from './statistics.ts'
 export interface Sample {
   /** Since the start of the soak. */
   readonly seconds: number
+  /** The mean over the load before. */
   readonly residentBytes: number
   readonly heapBytes: number
   readonly openFiles: number

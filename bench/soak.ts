@@ -15,6 +15,7 @@ const SAMPLES_MIN = 5
 const SHOWN_MAX = 40
 /** Between two looks at most; an idle HTTP/2 connection lives for 90 s. */
 const INTERVAL_SECONDS_MAX = 15
+const RESIDENT_INTERVAL_MS = 500
 const REST_POLL_MS = 50
 const REST_POLLS_SAME = 4
 const REST_TIMEOUT_MS = 5_000
@@ -24,7 +25,8 @@ const HELP = `npm run bench -- soak [options]
 Does the server keep what it has used? Starts a server process and drives it from another one, over HTTP/2 and HTTP/1.1
 at once: data keys made and opened, keys created, described, listed, disabled, enabled and erased, requests refused,
 too large, aborted or never finished, log streams opened and left, connections dropped in every stage of a handshake.
-Every few seconds the load rests, all its connections closed, and the server is looked at.
+Every few seconds the load rests, all its connections closed, and the server is looked at. Resident memory is the mean
+under the load before that.
 
 The exit code is 1 unless every answer is what it must be, the server logs no error, and the line that fits the second
 half of the looks best, by least squares, says so:
@@ -105,9 +107,11 @@ async function soak({ seconds, workers, seed }: Options): Promise<Outcome> {
   const intervalMs = Math.min((seconds * 1000) / SAMPLES_MIN, INTERVAL_SECONDS_MAX * 1000)
   try {
     for (let leftMs = seconds * 1000; leftMs >= 1; leftMs -= intervalMs) {
+      const resident = new MeanResident(server)
       total = addResults(total, await load.run(Math.min(leftMs, intervalMs)))
+      const residentBytes = resident.end()
       await untilAtRest(server)
-      samples.push(await look(server, observer, startedMs))
+      samples.push({ ...(await look(server, observer, startedMs)), residentBytes })
     }
   } finally {
     observer.destroy()
@@ -138,14 +142,44 @@ async function untilAtRest(server: ServerProcess): Promise<void> {
   }
 }
 
-async function look(server: ServerProcess, observer: Connection, startedMs: number): Promise<Sample> {
+/** Under load, because a single look finds more or less of what the collector has not come to yet. */
+class MeanResident {
+  readonly #server: ServerProcess
+  readonly #timer: NodeJS.Timeout
+  #sum = 0
+  #looks = 0
+
+  constructor(server: ServerProcess) {
+    this.#server = server
+    this.#timer = setInterval(() => this.#look(), RESIDENT_INTERVAL_MS)
+  }
+
+  /** @returns bytes, the mean until now. */
+  end(): number {
+    clearInterval(this.#timer)
+    this.#look()
+    return this.#sum / this.#looks
+  }
+
+  #look(): void {
+    const usage = this.#server.usage()
+    if (usage === undefined) return // It is gone; the look at rest says so.
+    this.#sum += usage.residentBytes
+    this.#looks += 1
+  }
+}
+
+async function look(
+  server: ServerProcess,
+  observer: Connection,
+  startedMs: number,
+): Promise<Omit<Sample, 'residentBytes'>> {
   const { status, body } = await observer.send({ method: 'GET', path: '/v1/metrics' }).reply
   if (status !== 200) throw new Error(`GET /v1/metrics: ${status} ${body}`)
   const usage = server.usage()
   if (usage === undefined) throw new Error('the server is gone')
   return {
     seconds: (performance.now() - startedMs) / 1000,
-    residentBytes: usage.residentBytes,
     heapBytes: readGauge(body, 'kes_system_mem_heap_used'),
     openFiles: usage.openFiles,
     threads: usage.threads,

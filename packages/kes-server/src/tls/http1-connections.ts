@@ -166,6 +166,8 @@ class Http1Connection {
     socket.unshift(bytes)
     leaveToNode(socket)
     socket.resume()
+    // Read in this turn, and what is kept of it copied: here as elsewhere, whoever wipes a body has wiped all of it.
+    setImmediate(() => bytes.fill(0))
   }
 
   /** As for `node:http`, who sends no more has gone away. */

@@ -16,6 +16,13 @@ const CIPHERS = [
   'ECDHE-RSA-CHACHA20-POLY1305',
 ].join(':')
 
+/**
+ * OpenSSL keeps what it received last in the clear otherwise, until more comes. Node has no name for it.
+ *
+ * @see SSL_CTX_set_options(3)
+ */
+const SSL_OP_CLEANSE_PLAINTEXT = 0x2
+
 export interface ClientCertificateMode {
   /** Close the connection of a client that shows no certificate. */
   readonly isRequired: boolean
@@ -68,6 +75,6 @@ export function contextOptions(options: ListenerSettings) {
     honorCipherOrder: true,
     // Who a client is, is asked once a connection, and of every connection: a resumed session would carry over who
     // the client was when it began, and tickets cost a seventh of a handshake.
-    secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_TICKET,
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_TICKET | SSL_OP_CLEANSE_PLAINTEXT,
   } as const
 }
