@@ -9,7 +9,7 @@ import type { Http1Response } from '../../packages/kes-server/src/tls/http1-resp
 import { serverOf } from '../sandbox/certificates.ts'
 import { prepareStore } from '../sandbox/prepared-store.ts'
 import { startTestServer } from '../sandbox/server.ts'
-import { statusesOf, until } from './raw-http.ts'
+import { sleep, statusesOf, until } from './raw-http.ts'
 
 const PUT = 'PUT /use HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}'
 const GET = 'GET /use HTTP/1.1\r\nHost: h\r\n\r\n'
@@ -118,7 +118,7 @@ describe('a connection is left to node:http', () => {
       client.socket.write(PUT)
       await client.replies(1)
       client.socket.write(PUT.slice(0, at))
-      await new Promise((resolve) => setTimeout(resolve, 5))
+      await sleep(5)
       client.socket.write(PUT.slice(at))
       await client.replies(2)
       client.socket.write(GET)
@@ -168,13 +168,13 @@ describe('while a reply is under way', () => {
     client.socket.write(PUT)
     const [, response] = await next()
     client.socket.write(GET)
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await sleep(20)
     client.socket.write(PUT.slice(0, 10))
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await sleep(20)
     expect(held).toEqual([])
     response.end('whole first\n')
     const [, second] = await next()
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await sleep(20)
     client.socket.write(PUT.slice(10))
     second.end('whole second\n')
     expect(await client.replies(3)).toEqual(['whole first', 'whole second', 'node PUT /use'])
@@ -193,7 +193,7 @@ describe('while a reply is under way', () => {
     await until(() => closes > 0)
     expect(response.destroyed).toBe(true)
     response.end('to nobody\n')
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await sleep(20)
     expect(closes).toBe(1)
   })
 
@@ -285,7 +285,7 @@ test('a last reply arrives whole, whatever is sent behind its request', async ()
   client.socket.write(GET)
   await until(() => urls.length === 1)
   client.socket.write(GET)
-  await new Promise((resolve) => setTimeout(resolve, 50))
+  await sleep(50)
   client.socket.resume()
   await until(() => client.isEnded, 20_000)
   expect(bodiesOf(client.received).map(({ length }) => length)).toEqual([20_000_000])
@@ -321,7 +321,7 @@ test('a client that does not read its replies is not read from either, until it 
     }
   })()
   await until(() => [...server.sockets].some((socket) => socket.writableNeedDrain), 10_000)
-  await new Promise((resolve) => setTimeout(resolve, 100))
+  await sleep(100)
   const [socket] = server.sockets
   expect(socket?.isPaused()).toBe(true)
   expect(socket?.writableLength).toBeLessThan(1_000_000)
@@ -353,7 +353,7 @@ describe('nobody keeps a connection that is not used', () => {
     const client = await (await serve({ handle, silentTimeoutMs: 100, idleTimeoutMs: 2_000 })).connect()
     client.socket.write(GET)
     const [, response] = await next()
-    await new Promise((resolve) => setTimeout(resolve, 3_200))
+    await sleep(3_200)
     response.end('whole at last\n')
     expect(await client.replies(1)).toEqual(['whole at last'])
     const startedMs = performance.now()
@@ -366,7 +366,7 @@ describe('nobody keeps a connection that is not used', () => {
     const client = await (await serve({ handle, idleTimeoutMs: 100 })).connect()
     client.socket.pause()
     client.socket.write(GET)
-    await new Promise((resolve) => setTimeout(resolve, 2_200))
+    await sleep(2_200)
     client.socket.resume()
     await until(() => bodiesOf(client.received).length === 1, 20_000)
   })

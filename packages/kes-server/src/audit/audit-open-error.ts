@@ -1,4 +1,5 @@
 import { messageOf } from '../message-of.ts'
+
 /** The audit file can't be written, so the server does not start. */
 export class AuditOpenError extends Error {
   override readonly name = 'AuditOpenError'

@@ -10,9 +10,8 @@ import { ErasePendingError } from '../errors.ts'
 import type { KeyName } from '../names.ts'
 import { Columns } from './columns.ts'
 import { RecordSearch } from './record-search.ts'
-import { isDiskFull } from './sqlite-errors.ts'
+import { isBusy, isDiskFull } from './sqlite-errors.ts'
 import type { StoreFiles } from './store-files.ts'
-import { withoutWaiting } from './without-waiting.ts'
 
 /**
  * What outlives the process of a sealed record: version and nonce, and the tag (docs/sealed-record.md). Without the
@@ -216,8 +215,17 @@ export class Erasures {
     return this.#withoutWaiting(() => this.#db.pragma('wal_checkpoint(TRUNCATE)', { simple: true }) === 0)
   }
 
+  /** Waiting for another program inside of SQLite would stop the whole server. @returns false if one is in the way. */
   #withoutWaiting(body: () => unknown): boolean {
-    return withoutWaiting(this.#db, this.#options.busyTimeoutMs, body)
+    this.#db.pragma('busy_timeout = 0')
+    try {
+      return body() !== false
+    } catch (error) {
+      if (isBusy(error)) return false
+      throw error
+    } finally {
+      this.#db.pragma(`busy_timeout = ${this.#options.busyTimeoutMs}`)
+    }
   }
 
   #readDue(): Erasure[] {

@@ -5,7 +5,7 @@
  */
 import type { TLSSocket } from 'node:tls'
 import { Http1Reader, Http1Request } from './http1-request.ts'
-import { Http1Response } from './http1-response.ts'
+import { Http1Response, type Http1ResponseOptions } from './http1-response.ts'
 import { UnusedConnections } from './unused-connections.ts'
 
 export interface Http1Options {
@@ -64,6 +64,7 @@ interface ConnectionOptions extends Http1Options {
 class Http1Connection {
   readonly #socket: TLSSocket
   readonly #options: ConnectionOptions
+  readonly #responseOptions: Http1ResponseOptions
   readonly #reader = new Http1Reader()
   /** Until it has ended. */
   #response: Http1Response | undefined
@@ -79,6 +80,11 @@ class Http1Connection {
   constructor(socket: TLSSocket, options: ConnectionOptions) {
     this.#socket = socket
     this.#options = options
+    this.#responseOptions = {
+      idleTimeoutMs: options.idleTimeoutMs,
+      onEnd: this.#onReplied,
+      onClose: this.#onReplyClosed,
+    }
     socket
       .on('data', this.#onData)
       .on('end', this.#onEnd)
@@ -100,11 +106,7 @@ class Http1Connection {
       return
     }
     this.#options.onUse()
-    const response = new Http1Response(this.#socket, {
-      idleTimeoutMs: this.#options.idleTimeoutMs,
-      onEnd: this.#onReplied,
-      onClose: this.#onReplyClosed,
-    })
+    const response = new Http1Response(this.#socket, this.#responseOptions)
     response.isLast = this.#isStopping
     this.#response = response
     this.#openReplies += 1
