@@ -131,6 +131,16 @@ test('a disable does not wait for a worker that hangs: it is killed, and then th
   expect((await server.request('PUT', '/v1/key/generate/my-key')).status).toBe(403)
 })
 
+test('nor does a reload', async () => {
+  await using server = await start()
+  const [hung = 0] = server.workers()
+  process.kill(hung, 'SIGSTOP')
+  server.kill('SIGHUP')
+  await expect.poll(() => server.stdout, { timeout: 20_000 }).toMatch(/after SIGHUP signal completed/)
+  expect(isAlive(hung)).toBe(false)
+  await expect.poll(() => server.workers().length, { timeout: 20_000 }).toBe(WORKERS)
+})
+
 peerTest(
   ['chrt', 'taskset'],
   'a worker that gets no processor is waited for, and keeps its clients',

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { type KeyUse, LastUses } from './last-uses.ts'
 
 const storeId = randomBytes(16)
@@ -39,6 +39,28 @@ test('the last of several uses counts, in whatever order they are told', () => {
     [b, 7],
   ])
   expect([lastUses.of(a), lastUses.of(b), lastUses.of('0c'.repeat(16))]).toEqual([5, 7, undefined])
+})
+
+test('of an erased key no use is noted that is told late, and then nothing is kept of it', () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  onTestFinished(() => {
+    vi.useRealTimers()
+  })
+  const lastUses = new LastUses()
+  const told: string[] = []
+  lastUses.onForget((keyId) => told.push(keyId))
+  lastUses.add([[a, 5]])
+  lastUses.forget(a)
+  expect(told).toEqual([a])
+  for (const seconds of [0, 119, 100]) {
+    vi.advanceTimersByTime(seconds * 1000)
+    lastUses.forget(b)
+    expect(lastUses.add([[a, 6]])).toEqual([])
+  }
+  vi.advanceTimersByTime(120_000)
+  lastUses.forget(b)
+  // As if it had never been.
+  expect(lastUses.add([[a, 7]])).toEqual([[a, 7]])
 })
 
 test('all uses come back from the file, which its owner alone may read', () => {

@@ -21,6 +21,8 @@ const HEADER_BYTES = MAGIC.length + ID_BYTES
 const USE_BYTES = ID_BYTES + 8
 const HASH_BYTES = 32
 const SUFFIX = '.uses'
+/** Processes tell of uses each minute. One told later still does no harm: key ids are never given again. */
+const TOLD_MS = 2 * 60_000
 
 /** In hex. */
 export type KeyId = string
@@ -29,17 +31,27 @@ export type KeyUse = readonly [keyId: KeyId, usedMs: number]
 
 export class LastUses {
   readonly #uses = new Map<KeyId, number>()
-  /** Keys that were erased: another process may tell of a use only now. */
-  readonly #forgotten = new Set<KeyId>()
+  /** Keys that were erased: another process may tell of a use only now. Those of this period, and of the one before. */
+  #forgotten: [now: Set<KeyId>, before: Set<KeyId>] = [new Set(), new Set()]
+  #periodEndsMs = 0
+  readonly #listeners: ((keyId: KeyId) => void)[] = []
   #isChanged = false
 
-  /** Of uses of one key the last one counts, whatever the order in which they are told. */
-  add(uses: Iterable<KeyUse>): void {
-    for (const [keyId, usedMs] of uses) {
-      if (usedMs <= (this.#uses.get(keyId) ?? 0) || this.#forgotten.has(keyId)) continue
+  /**
+   * Of uses of one key the last one counts, whatever the order in which they are told.
+   *
+   * @returns those that were news.
+   */
+  add(uses: Iterable<KeyUse>): KeyUse[] {
+    const news: KeyUse[] = []
+    for (const use of uses) {
+      const [keyId, usedMs] = use
+      if (usedMs <= (this.#uses.get(keyId) ?? 0) || this.#forgotten.some((keys) => keys.has(keyId))) continue
       this.#uses.set(keyId, usedMs)
       this.#isChanged = true
+      news.push(use)
     }
+    return news
   }
 
   all(): KeyUse[] {
@@ -52,8 +64,18 @@ export class LastUses {
 
   /** For a key that was erased. */
   forget(keyId: KeyId): void {
-    this.#forgotten.add(keyId)
+    if (performance.now() >= this.#periodEndsMs) {
+      this.#forgotten = [new Set(), this.#forgotten[0]]
+      this.#periodEndsMs = performance.now() + TOLD_MS
+    }
+    this.#forgotten[0].add(keyId)
     if (this.#uses.delete(keyId)) this.#isChanged = true
+    for (const listener of this.#listeners) listener(keyId)
+  }
+
+  /** @param listener - called for each key that is forgotten. */
+  onForget(listener: (keyId: KeyId) => void): void {
+    this.#listeners.push(listener)
   }
 
   /** Whether {@link LastUses.save} would write. */

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import type { Config } from '../config/config.ts'
 import type { Call, LogName, Reply } from '../http/routes.ts'
-import type { KeyUse } from '../keyring/last-uses.ts'
+import type { KeyId, KeyUse } from '../keyring/last-uses.ts'
 import type { Usage } from '../metrics/metrics.ts'
 import type { Origin } from '../operations/policies.ts'
 import type { ReadingKeys } from '../seal/seal.ts'
@@ -56,8 +56,12 @@ export interface WorkerCalls {
   /** The store was changed, and nobody waits for this process to see it. */
   changed(): void
   usage(): Usage
-  /** Last uses in this worker that it has not told yet. */
-  takeUses(): KeyUse[]
+  /**
+   * Last uses in this worker that it has not told yet.
+   *
+   * @param erased - keys that were erased since the last call.
+   */
+  takeUses(erased: readonly KeyId[]): KeyUse[]
   /** Rows may be sealed under this root key from now on. */
   learnRoot(keys: ReadingKeys): void
   /** No row is sealed under this root key any more. */

@@ -100,6 +100,9 @@ export class Supervisor implements Hub {
     this.#core = core
     this.#apiByPath = new Map(apis.map((api) => [api.path, api]))
     if (core.auditWriter !== undefined) setInterval(() => this.#watchAudit(), AUDIT_WATCH_MS).unref()
+    core.lastUses.onForget((keyId) => {
+      for (const worker of this.#workers) worker.noteErasure(keyId)
+    })
     this.#errorLog = errorLog
     this.#start = start
     await Promise.all([...this.#workers].map((worker) => this.#begin(worker)))
@@ -267,22 +270,20 @@ export class Supervisor implements Hub {
 
   async #askForUses(): Promise<void> {
     const asked = [...this.#serving].map(async (worker) => {
-      this.#noteUses(worker, await worker.peer.remote.takeUses())
+      this.#noteUses(worker, await worker.askForUses())
     })
     await Promise.allSettled(asked) // What one that ends meanwhile has not told is lost, as when a server is killed.
   }
 
   async #gatherUsesFor(worker: WorkerProcess): Promise<KeyUse[]> {
     await this.gatherUses()
-    const uses = [...worker.untoldUses]
-    worker.untoldUses.clear()
-    return uses
+    return worker.takeUntoldUses()
   }
 
   #noteUses(from: WorkerProcess, uses: readonly KeyUse[]): void {
-    this.#core?.lastUses.add(uses)
+    const news = this.#core?.lastUses.add(uses) ?? []
     for (const worker of this.#workers) {
-      if (worker !== from) for (const [keyId, usedMs] of uses) worker.untoldUses.set(keyId, usedMs)
+      if (worker !== from) for (const [keyId, usedMs] of news) worker.noteUse(keyId, usedMs)
     }
   }
 

@@ -1,7 +1,7 @@
 /** A worker as its supervisor sees it: a child process, the connections it was given, and its end. */
 import { type ChildProcess, fork } from 'node:child_process'
 import type { Socket } from 'node:net'
-import type { KeyId } from '../keyring/last-uses.ts'
+import type { KeyId, KeyUse } from '../keyring/last-uses.ts'
 import type { Usage } from '../metrics/metrics.ts'
 import type { SupervisorCalls, WorkerCalls, WorkerStart } from './calls.ts'
 import { Peer, PeerGoneError, type Remote } from './peer.ts'
@@ -15,13 +15,13 @@ const PROGRAM = new URL('./main.js', import.meta.url)
  * From the first one on: V8 would begin with less, and look often while modules are loaded, which live on.
  */
 const YOUNG_OBJECTS_MB = 4
-/** A worker that has not acknowledged a change by then is killed. */
-const ACKNOWLEDGE_MS = 1000
+/** A worker that has not acknowledged a change by then, or something else that it must know, is killed. */
+const ANSWER_MS = 1000
 /**
- * The same for one that may wait for the disk of the audit file, to send the replies that it holds, or that waits for a
- * processor: to kill it would cut its clients, and its successor would wait as well.
+ * The same for one that may wait for the disk of the audit file, to send the replies that it holds, that waits for a
+ * processor, or that only just begins: to kill it would cut its clients, and its successor would wait as well.
  */
-const ACKNOWLEDGE_HELD_UP_MS = 10_000
+const ANSWER_HELD_UP_MS = 10_000
 /** Of what a worker prints, which it does only when it dies, the last bytes are kept. */
 const PRINTED_CHARACTERS_MAX = 16_384
 
@@ -36,11 +36,13 @@ export class WorkerProcess {
   readonly ended: Promise<string>
   /** What it had counted when it last said so. */
   lastUsage: Usage | undefined
-  /** Last uses in other processes, for it to be told. */
-  readonly untoldUses = new Map<KeyId, number>()
   readonly #child: ChildProcess
   /** As {@link ended}, but all that it has printed is known as well. */
   readonly #closed: Promise<string>
+  /** Last uses in other processes, for it to be told. */
+  readonly #untoldUses = new Map<KeyId, number>()
+  /** Keys that were erased, for it to be told. */
+  #untoldErasures: KeyId[] = []
   readonly #waiting: Socket[] = []
   /** The connection that is on its way. */
   #handed: Socket | undefined
@@ -145,39 +147,60 @@ export class WorkerProcess {
    * @param isHeldUp - whether it may well wait for something that is not its fault.
    */
   async acknowledge(isHeldUp: () => boolean): Promise<void> {
-    if (!this.#isServing) return
-    const timer = Promise.withResolvers<boolean>()
-    const processor = ProcessorShare.of(this.pid)
-    // Should this process itself have been held up, the answer may be there, and is read before the immediate runs.
-    const latestMs = performance.now() + ACKNOWLEDGE_HELD_UP_MS
-    const giveUp = () =>
-      setImmediate(() => {
-        const mayWait = processor.isStarved() || isHeldUp()
-        if (mayWait && performance.now() < latestMs) timeout = setTimeout(giveUp, ACKNOWLEDGE_MS)
-        else timer.resolve(false)
-      })
-    let timeout = setTimeout(giveUp, ACKNOWLEDGE_MS)
-    const answer = this.peer.remote.acknowledge().then(
-      () => true,
-      () => false,
-    )
-    const hasAcknowledged = await Promise.race([answer, timer.promise])
-    clearTimeout(timeout)
-    if (hasAcknowledged) return
-    this.kill()
-    await this.ended
+    if (this.#isServing) await this.#answersOrDies(this.peer.remote.acknowledge(), isHeldUp)
   }
 
   /** Fulfilled when the worker has answered, or is dead: one that has begun needs what it is told. */
   async insist(tell: (worker: Remote<WorkerCalls>) => Promise<void>): Promise<void> {
-    if (!this.#hasBegun) return
-    const isTold = await tell(this.peer.remote).then(
+    if (this.#hasBegun) await this.#answersOrDies(tell(this.peer.remote), () => !this.#isServing)
+  }
+
+  async #answersOrDies(answer: Promise<void>, isHeldUp: () => boolean): Promise<void> {
+    const timer = Promise.withResolvers<boolean>()
+    const processor = ProcessorShare.of(this.pid)
+    // Should this process itself have been held up, the answer may be there, and is read before the immediate runs.
+    const latestMs = performance.now() + ANSWER_HELD_UP_MS
+    const giveUp = () =>
+      setImmediate(() => {
+        const mayWait = processor.isStarved() || isHeldUp()
+        if (mayWait && performance.now() < latestMs) timeout = setTimeout(giveUp, ANSWER_MS)
+        else timer.resolve(false)
+      })
+    let timeout = setTimeout(giveUp, ANSWER_MS)
+    const isAnswered = answer.then(
       () => true,
       () => false,
     )
-    if (isTold) return
+    const hasAnswered = await Promise.race([isAnswered, timer.promise])
+    clearTimeout(timeout)
+    if (hasAnswered) return
     this.kill()
     await this.ended
+  }
+
+  /** For it to be told of when it asks. */
+  noteUse(keyId: KeyId, usedMs: number): void {
+    this.#untoldUses.set(keyId, usedMs)
+  }
+
+  /** For it to be told of when it is asked for its uses. */
+  noteErasure(keyId: KeyId): void {
+    this.#untoldUses.delete(keyId)
+    this.#untoldErasures.push(keyId)
+  }
+
+  /** Uses in other processes since the last call. */
+  takeUntoldUses(): KeyUse[] {
+    const uses = [...this.#untoldUses]
+    this.#untoldUses.clear()
+    return uses
+  }
+
+  /** Those that it has not told yet. @throws {@link PeerGoneError} */
+  async askForUses(): Promise<readonly KeyUse[]> {
+    const erased = this.#untoldErasures
+    this.#untoldErasures = []
+    return this.peer.remote.takeUses(erased)
   }
 
   /** What it counts and holds now; what it last said if it does not answer. */

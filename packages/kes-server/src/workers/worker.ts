@@ -12,7 +12,7 @@ import { type App, createApp } from '../http/app.ts'
 import type { Api, Call, LogName, Reply, Services } from '../http/routes.ts'
 import { Journal } from '../journal/journal.ts'
 import { KeyRing } from '../keyring/key-ring.ts'
-import { type KeyId, type KeyUse, LastUses } from '../keyring/last-uses.ts'
+import type { KeyId, KeyUse } from '../keyring/last-uses.ts'
 import { createLogger, ErrorLog } from '../log/error-log.ts'
 import { Metrics, type Usage } from '../metrics/metrics.ts'
 import { rulesOf } from '../rules.ts'
@@ -25,6 +25,7 @@ import type { SupervisorCalls, WorkerCalls, WorkerSettings, WorkerStart } from '
 import type { Hub } from './hub.ts'
 import { Lines } from './lines.ts'
 import { type Channel, Peer } from './peer.ts'
+import { ReportedUses } from './reported-uses.ts'
 import { SharedRun } from './shared-run.ts'
 import { SharedStream } from './shared-stream.ts'
 
@@ -32,30 +33,6 @@ const AUDIT_DELAY_MS = 100
 /** How old the counts of a worker that dies may be. */
 const REPORT_INTERVAL_MS = 1000
 const CLOSED_DELAY_MS = 50
-
-/** Last uses that are told to the supervisor. */
-class ReportedUses extends LastUses {
-  readonly #news = new Map<KeyId, number>()
-
-  override add(uses: Iterable<KeyUse>): void {
-    for (const [keyId, usedMs] of uses) {
-      if (usedMs > (this.of(keyId) ?? 0)) this.#news.set(keyId, usedMs)
-      super.add([[keyId, usedMs]])
-    }
-  }
-
-  /** Of other processes. */
-  learn(uses: Iterable<KeyUse>): void {
-    super.add(uses)
-  }
-
-  /** Those of this process since the last call. */
-  takeNews(): KeyUse[] {
-    const news = [...this.#news]
-    this.#news.clear()
-    return news
-  }
-}
 
 /** The hub as a worker has it: all of it is elsewhere. */
 class RemoteHub implements Hub {
@@ -160,7 +137,7 @@ export class Worker {
       acknowledge: () => this.#acknowledge(),
       changed: () => this.#hub.announce(),
       usage: () => this.#metrics.usage(),
-      takeUses: () => this.#takeUses(),
+      takeUses: (erased) => this.#takeUses(erased),
       learnRoot: (keys) => this.#seal?.learnToRead(keys),
       forgetRoot: (generation) => this.#seal?.forget(generation),
       setAccepting: (isAccepting) => {
@@ -286,8 +263,9 @@ export class Worker {
     await laterTurn() // So has what the tasks have let go.
   }
 
-  #takeUses(): KeyUse[] {
+  #takeUses(erased: readonly KeyId[] = []): KeyUse[] {
     this.#ring?.noteUses()
+    for (const keyId of erased) this.#uses.forget(keyId)
     return this.#uses.takeNews()
   }
 
