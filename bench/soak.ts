@@ -38,6 +38,8 @@ ${BOUNDS.map((bound) => `  - ${bound}`).join('\n')}
   --workers N    clients at a time                         (default: 16)
   --seed N       of the choice what to do next             (default: 1)
   --json         samples, counts and verdict as one JSON line
+
+On a terminal the last look is shown while it runs.
 `
 
 interface Options {
@@ -111,10 +113,13 @@ async function soak({ seconds, workers, seed }: Options): Promise<Outcome> {
       total = addResults(total, await load.run(Math.min(leftMs, intervalMs)))
       const residentBytes = resident.end()
       await untilAtRest(server)
-      samples.push({ ...(await look(server, observer, startedMs)), residentBytes })
+      const sample = { ...(await look(server, observer, startedMs)), residentBytes }
+      samples.push(sample)
+      showProgress(sample, seconds, total)
     }
   } finally {
     observer.destroy()
+    endProgress()
   }
   await server.stop()
   const growth = judge(samples)
@@ -201,6 +206,19 @@ function addResults(a: MixedResult, b: MixedResult): MixedResult {
     unexpected: a.unexpected + b.unexpected,
     examples: [...a.examples, ...b.examples].slice(0, 5),
   }
+}
+
+function showProgress(sample: Sample, seconds: number, { unexpected }: MixedResult): void {
+  if (process.stderr.isTTY !== true) return
+  const { residentBytes, heapBytes, openFiles } = sample
+  process.stderr.write(
+    `\r${sample.seconds.toFixed(0)} of ${seconds} s: ${formatMegabytes(residentBytes)} MB resident, ` +
+      `${formatMegabytes(heapBytes)} MB of heap used, ${openFiles} open files, ${unexpected} wrong answers `,
+  )
+}
+
+function endProgress(): void {
+  if (process.stderr.isTTY === true) process.stderr.write('\n')
 }
 
 // --- Output --------------------------------------------------------------------------------------------------

@@ -7,12 +7,12 @@
  */
 import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import { makeMemoryFolder } from '../memory-folder.ts'
 import { type Connection, openConnection, PROTOCOLS } from '../sandbox/connection.ts'
 import { Installation } from '../server-process/installation.ts'
 import { JournalReader, statesByJournal } from '../server-process/journal-states.ts'
 import type { ServerProcess } from '../server-process/server-process.ts'
+import { runDriver } from './driver.ts'
 
 const CLIENTS = 8
 /** A server lives so long under load, at most. */
@@ -217,22 +217,31 @@ class Book {
   }
 }
 
+const HELP = `node test/locking/crash.ts [--kills COUNT] [--stores COUNT]
+
+Kills servers and workers while keys are made, changed and erased, and compares what they left with what they had
+answered. The exit code is 1 if anything that was answered is not so.
+
+  --kills COUNT    of processes                     (default: 100)
+  --stores COUNT   that live and die at a time      (default: 4)
+`
+
 if (import.meta.main) {
-  const { values } = parseArgs({
-    options: { kills: { type: 'string', default: '100' }, stores: { type: 'string', default: '4' } },
-  })
-  const [kills, stores] = [Number(values.kills), Number(values.stores)]
   const startedMs = performance.now()
-  const result = await crash({
-    kills,
-    stores,
-    onProgress(done, violations) {
-      const seconds = Math.round((performance.now() - startedMs) / 1000)
-      process.stderr.write(`\r${done} of ${kills} kills in ${seconds} s, ${violations} violations `)
+  process.exitCode = await runDriver(
+    {
+      help: HELP,
+      counts: { kills: 100, stores: 4 },
+      run: ({ kills, stores }, progress) =>
+        crash({
+          kills,
+          stores,
+          onProgress(done, violations) {
+            const seconds = Math.round((performance.now() - startedMs) / 1000)
+            progress(`${done} of ${kills} kills in ${seconds} s, ${violations} violations`)
+          },
+        }),
     },
-  })
-  process.stderr.write('\n')
-  process.stdout.write(`${JSON.stringify({ ...result, violations: result.violations.length })}\n`)
-  for (const violation of result.violations.slice(0, 20)) process.stdout.write(`${violation}\n`)
-  process.exitCode = result.violations.length === 0 ? 0 : 1
+    process.argv.slice(2),
+  )
 }

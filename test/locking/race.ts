@@ -5,12 +5,12 @@
  *
  *     node test/locking/race.ts --n 1000000
  */
-import { parseArgs } from 'node:util'
 import { Browser } from '../console/browser.ts'
 import { keyPairOf } from '../sandbox/certificates.ts'
 import { type Connection, openConnection, PROTOCOLS, type Protocol } from '../sandbox/connection.ts'
 import { Installation } from '../server-process/installation.ts'
 import { type ServerProcess, sleep } from '../server-process/server-process.ts'
+import { runDriver } from './driver.ts'
 import { type Change, judge, type Moment, type Use } from './history.ts'
 
 const WORKERS = 3
@@ -270,18 +270,26 @@ class Race {
   }
 }
 
+const HELP = `node test/locking/race.ts [--n COUNT]
+
+Uses keys through all workers of a server, while they are locked, resumed and erased, and while workers are killed.
+The exit code is 1 if a key was used after its lock was answered, or refused without one.
+
+  --n COUNT   of uses that meet a lock   (default: 20000)
+`
+
 if (import.meta.main) {
-  const { values } = parseArgs({ options: { n: { type: 'string', default: '20000' } } })
-  const n = Number(values.n)
-  const result = await race({
-    n,
-    onProgress: (raced, changes, violations) =>
-      process.stderr.write(
-        `\r${raced} of ${n} uses met a lock, ${changes} changes, ${violations} violations `,
-      ),
-  })
-  process.stderr.write('\n')
-  process.stdout.write(`${JSON.stringify({ ...result, violations: result.violations.length })}\n`)
-  for (const violation of result.violations.slice(0, 20)) process.stdout.write(`${violation}\n`)
-  process.exitCode = result.violations.length === 0 ? 0 : 1
+  process.exitCode = await runDriver(
+    {
+      help: HELP,
+      counts: { n: 20_000 },
+      run: ({ n }, progress) =>
+        race({
+          n,
+          onProgress: (raced, changes, violations) =>
+            progress(`${raced} of ${n} uses met a lock, ${changes} changes, ${violations} violations`),
+        }),
+    },
+    process.argv.slice(2),
+  )
 }
