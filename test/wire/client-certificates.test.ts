@@ -242,3 +242,30 @@ test('a certificate that does not verify is told to the operator', async () => {
       ),
     ])
 })
+
+test.each(PROTOCOLS)(
+  'over %s who was given is trusted: a CA below another one, or the certificate itself',
+  async (protocol) => {
+    const root = await authorityOf('root CA')
+    const middleKeys = keyPairOf('middle CA', 'p256')
+    const middle = {
+      ...middleKeys,
+      certificate: await issueCertificate('middle CA', { keys: middleKeys, issuer: root, isCa: true }),
+    }
+    const keys = keyPairOf('leaf', 'p256')
+    const ofMiddle = await issueCertificate('leaf', { keys, issuer: middle })
+    const ofRoot = await issueCertificate('leaf', { keys, issuer: root })
+    const statusesAt = async (given: X509Certificate) => {
+      await using server = await startTestServer({ clientCas: [given.toString()] })
+      const statusOf = (...chain: X509Certificate[]) =>
+        server
+          .request('GET', '/version', { as: credentialsOf(keys, ...chain), protocol })
+          .then(({ status }) => status)
+          .catch(() => 'closed')
+      return [await statusOf(ofMiddle), await statusOf(ofMiddle, middle.certificate), await statusOf(ofRoot)]
+    }
+    expect(await statusesAt(middle.certificate)).toEqual([200, 200, 'closed'])
+    expect(await statusesAt(root.certificate)).toEqual(['closed', 200, 200])
+    expect(await statusesAt(ofRoot)).toEqual(['closed', 'closed', 200])
+  },
+)

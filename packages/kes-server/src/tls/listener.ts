@@ -10,7 +10,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import { performServerHandshake, type ServerHttp2Session } from 'node:http2'
 import { createServer, type Server } from 'node:https'
 import type { Socket } from 'node:net'
-import type { TLSSocket } from 'node:tls'
+import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
 import { CertificateRequiredError, KesError } from '../errors.ts'
 import { clientIdentity } from '../identity/identity.ts'
 import { ForwardedCallers } from './forwarded-callers.ts'
@@ -98,6 +98,8 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
     handler,
   )
 
+  trustPartialChains(server, options)
+
   const [serveHttp1] = server.listeners('secureConnection')
   if (serveHttp1 === undefined) throw new Error('node:https has no listener for secure connections')
   server.removeAllListeners('secureConnection')
@@ -147,6 +149,7 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
     },
     reconfigure(settings) {
       server.setSecureContext(contextOptions(settings))
+      trustPartialChains(server, settings)
       clientCertificates = settings.clientCertificates
       forwarded = ForwardedCallers.of(settings)
     },
@@ -163,6 +166,20 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
       for (const connection of connections) connection.destroy()
     },
   }
+}
+
+/** What new connections of a server begin with, of which Node documents nothing. */
+interface WithContext {
+  _sharedCreds?: SecureContext
+}
+
+/**
+ * Node hands the options of a server to its context one by one, and leaves out `allowPartialTrustChain`. Without it
+ * fewer clients are let in, and none that should not be.
+ */
+function trustPartialChains(server: Server & WithContext, settings: ListenerSettings): void {
+  if (settings.clientCertificates.isVerified)
+    server._sharedCreds = createSecureContext(contextOptions(settings))
 }
 
 /** Why this connection must end before its first request, or undefined. */

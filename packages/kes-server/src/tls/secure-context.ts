@@ -28,7 +28,7 @@ export interface ClientCertificateMode {
   readonly isRequired: boolean
   /** Close the connection of a client whose certificate does not chain to a CA, has expired or has another purpose. */
   readonly isVerified: boolean
-  /** PEM certificates of CAs that are trusted beside the system's. Used if verified. */
+  /** PEM certificates that are trusted beside the system's, of CAs or of single clients. Used if verified. */
   readonly cas: readonly string[]
 }
 
@@ -70,6 +70,8 @@ export function contextOptions(options: ListenerSettings) {
     key: options.credentials.keyPem,
     cert: options.credentials.certPem,
     ca: mode.isVerified ? trustedCas(mode) : [],
+    // A CA below another one is trusted if it alone was given, and so is a client's certificate itself.
+    allowPartialTrustChain: true,
     minVersion: 'TLSv1.2',
     ciphers: CIPHERS,
     honorCipherOrder: true,
