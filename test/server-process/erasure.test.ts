@@ -3,7 +3,8 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { PROTOCOLS } from '../sandbox/connection.ts'
 import { Installation } from './installation.ts'
 import { requireOfServer, type ServerProcess } from './server-process.ts'
 
@@ -19,9 +20,9 @@ afterEach(async () => {
   installation[Symbol.dispose]()
 })
 
-async function startReading(): Promise<void> {
+async function startReading({ storeFile } = installation): Promise<void> {
   const sqlite = requireOfServer.resolve('better-sqlite3')
-  const program = `const db = new (require(${JSON.stringify(sqlite)}))(${JSON.stringify(installation.storeFile)})
+  const program = `const db = new (require(${JSON.stringify(sqlite)}))(${JSON.stringify(storeFile)})
     db.exec('BEGIN'); db.prepare('SELECT count(*) FROM keys').get(); console.log('reading'); setInterval(() => {}, 1e6)`
   reader = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'pipe', 'inherit'] })
   if (reader.stdout !== null) await once(reader.stdout, 'data')
@@ -80,6 +81,25 @@ test('a server that was killed while an erase was pending goes on with it at its
   expect((await erase(second)).status).toBe(404)
   expect(await use(second, 'kept')).toBe(200)
 })
+
+test.each(PROTOCOLS)(
+  'over %s an erase that outlasts the time of its API is answered by nothing, and audited as what it was',
+  async (protocol) => {
+    const hurried = await Installation.make({
+      ...{ keys: ['gone'], timeouts: { '/v1/key/delete/': '1s' }, workers: 2 },
+    })
+    onTestFinished(() => hurried[Symbol.dispose]())
+    await using server = await hurried.start()
+    await startReading(hurried)
+    await expect(server.request('DELETE', '/v1/key/delete/gone', { protocol })).rejects.toThrow()
+    expect((await server.request('GET', '/v1/key/describe/gone')).status).toBe(404)
+    await stopReading()
+    const events = () =>
+      server.stdout.split('\n').filter((line) => line.includes('/v1/key/delete/gone') && line.startsWith('{'))
+    await expect.poll(() => events().length, { timeout: 20_000 }).toBe(1)
+    expect(JSON.parse(events()[0] ?? '')).toMatchObject({ res: { code: expect.toBeOneOf([200, 503]) } })
+  },
+)
 
 test('a start removes by itself what a killed server left, and the one who asks later is told', async () => {
   const first = await installation.start()

@@ -45,7 +45,7 @@ describe.each(PROTOCOLS)('over %s', (protocol) => {
     ['/v1/key/../status', '/v1/status'],
     ['/../../v1/status', '/v1/status'],
     ['/v1/key/describe/my-key/..', '/v1/key/describe/'],
-    ['/v1/key/describe/my-key/.', '/v1/key/describe/my-key/'],
+    ['/v1/key/describe/my-key/.', '/v1/key/describe/my-key'],
     ['/v1/key/list//', '/v1/key/list/'],
     ['/v1/key//list/a?details=true', '/v1/key/list/a?details=true'],
     ['//', '/'],

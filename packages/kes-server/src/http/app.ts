@@ -95,6 +95,8 @@ interface Exchange {
   path: string
   isCounted: boolean
   isReplied: boolean
+  /** Whether all of the request is here, and its operation runs or waits for its turn. */
+  isUnderWay: boolean
   /** Whether the reply goes out even if the audit file can't take its event. */
   isUrgent: boolean
   expiresMs: number
@@ -178,7 +180,8 @@ export async function createStages({
   checkOffered,
 }: StagesOptions): Promise<Stages> {
   const exchanges = new OpenExchanges<Exchange>((exchange) => {
-    if (exchange.isReplied) {
+    // An operation that runs still may well happen: nothing that could be said of it would be known to be true.
+    if (exchange.isReplied || exchange.isUnderWay) {
       closeExchange(exchange)
       return
     }
@@ -223,7 +226,7 @@ export async function createStages({
     const clean = cleanPath(exchange.rawPath)
     if (isRefusing) throw new ShuttingDownError()
     if (clean === undefined) done()
-    else redirect(exchange, clean)
+    else redirect(exchange, withItsSlash(clean) ?? clean)
   })
   app.setErrorHandler((error, request) => {
     const { exchange } = request
@@ -265,6 +268,7 @@ export async function createStages({
       path: decodePath(rawPath) ?? rawPath,
       isCounted: false,
       isReplied: false,
+      isUnderWay: false,
       isUrgent: false,
       expiresMs: startedMs + UNROUTED_TIMEOUT_MS,
     }
@@ -310,6 +314,7 @@ export async function createStages({
   /** The synchronous turn: state, cryptography and reply, with nothing in between. */
   function answer(exchange: Exchange, api: Api, body: Buffer | undefined): void {
     if (exchange.isReplied) return
+    exchange.isUnderWay = true
     const waiting = waitingBehind.get(exchange.raw.socket)
     if (waiting !== undefined) {
       waiting.push({ exchange, begin: () => answer(exchange, api, body) })
@@ -420,8 +425,9 @@ export async function createStages({
   /** A request that matches no route of its method: a missing slash, another method, or nothing at all. */
   function answerUnknown(exchange: Exchange): void {
     const { rawPath, raw } = exchange
-    if (API_BY_PATH.has(`${rawPath}/`)) {
-      redirect(exchange, `${rawPath}/`)
+    const path = withItsSlash(rawPath)
+    if (path !== undefined) {
+      redirect(exchange, path)
       return
     }
     const api =
@@ -593,6 +599,12 @@ function isProbe({ rawPath }: Exchange): boolean {
 function isStreamed(target: string): boolean {
   const path = rawPathOf(target)
   return STREAMS.some((api) => isPathOf(api, path))
+}
+
+/** @returns undefined if no API's path lacks but its slash. */
+function withItsSlash(path: string): string | undefined {
+  const withSlash = `${path}/`
+  return API_BY_PATH.has(withSlash) ? withSlash : undefined
 }
 
 function isPathOf(api: Api, path: string): boolean {

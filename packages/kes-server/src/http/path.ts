@@ -44,7 +44,8 @@ export function decodePath(rawPath: string): string | undefined {
 const UNCLEAN = /\/\/|\/\.{1,2}(?:\/|$)/
 
 /**
- * The path without empty, `.` and `..` segments, or undefined if it has none of them. A trailing slash stays.
+ * The path without empty, `.` and `..` segments, or undefined if it has none of them. A trailing slash stays, and none
+ * is added.
  */
 export function cleanPath(rawPath: string): string | undefined {
   if (!UNCLEAN.test(rawPath)) return undefined
@@ -54,7 +55,6 @@ export function cleanPath(rawPath: string): string | undefined {
     if (part === '..') segments.pop()
     else if (part !== '' && part !== '.') segments.push(part)
   }
-  const last = parts.at(-1)
-  const endsInSlash = last === '' || last === '.' || last === '..'
-  return `/${segments.join('/')}${endsInSlash && segments.length > 0 ? '/' : ''}`
+  const endsInSlash = rawPath.endsWith('/') && segments.length > 0
+  return `/${segments.join('/')}${endsInSlash ? '/' : ''}`
 }

@@ -260,9 +260,9 @@ export class KeyRing {
   }
 
   /**
-   * Locks or resumes every key whose name starts with `prefix`, in one transaction: all of them or none. A key whose
-   * record is damaged can't be used in any state, nor can one that is pending deletion; both are counted and left as
-   * they are, so that they do not keep the others from being locked.
+   * Locks or resumes every key whose name starts with `prefix`, in one transaction: all of them or none. A key that is
+   * pending deletion can't be used in any state, and one whose record is damaged can be locked at most; whatever can't be
+   * changed is counted and left as it is, so that it does not keep the others from being locked.
    *
    * @param mayChange - asked for each name; one refusal undoes the whole call.
    * @throws {@link NotAllowedError} (403)
