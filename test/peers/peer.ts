@@ -18,6 +18,7 @@ const VERSION_ARGUMENTS = {
   aws: ['--version'],
   chrt: ['--version'],
   taskset: ['--version'],
+  script: ['--version'],
 } as const
 
 export type Peer = keyof typeof VERSION_ARGUMENTS

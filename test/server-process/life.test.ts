@@ -1,8 +1,11 @@
 /** The life of a server's process: its start, the signals that end it, and those that don't. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { ApiKey } from '@latchkey/kms-client'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { peerTest } from '../peers/peer.ts'
 import { PROTOCOLS } from '../sandbox/connection.ts'
 import {
   END_HEADERS,
@@ -15,7 +18,7 @@ import {
 } from './http2-frames.ts'
 import { Installation } from './installation.ts'
 import { RawConnection } from './raw-exchange.ts'
-import { type ServerProcess, sleep } from './server-process.ts'
+import { SERVER_PROGRAM, type ServerProcess, sleep } from './server-process.ts'
 
 const GOODBYE = '\n=> Stopping server... Goodbye.\n'
 const GENERATE = '/v1/key/generate/my-key'
@@ -196,6 +199,43 @@ test('SIGHUP and SIGUSR1 end no server that has no terminal, and open no debugge
   expect(server.stderr).not.toContain('Debugger')
   expect(await server.stop()).toEqual({ code: 0, signal: null })
 })
+
+peerTest('script', 'on a terminal, SIGHUP reloads until the terminal has gone, and then stops', async () => {
+  const command = [
+    process.execPath,
+    SERVER_PROGRAM,
+    'server',
+    '--config',
+    installation.configFile,
+    '--workers',
+    '1',
+  ]
+  const terminal = spawn('script', ['-qfec', command.join(' '), '/dev/null'], { stdio: 'pipe' })
+  const ended = once(terminal, 'exit')
+  let shown = ''
+  terminal.stdout.setEncoding('utf8').on('data', (text: string) => {
+    shown += text
+  })
+  await expect.poll(() => shown, { timeout: 20_000 }).toContain('Server is up and running')
+  const [pid = 0] = serversBelow(terminal.pid)
+  process.kill(pid, 'SIGHUP')
+  await expect.poll(() => shown, { timeout: 20_000 }).toContain('after SIGHUP signal completed')
+  expect(serversBelow(terminal.pid)).toEqual([pid])
+  terminal.kill('SIGKILL')
+  await ended
+  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 20_000 }).toBe(false)
+  // It has stopped, and not just ended: the last one to close the store takes its log away.
+  expect(existsSync(`${installation.storeFile}-wal`)).toBe(false)
+})
+
+/** The processes of the server's program that descend from this one. */
+function serversBelow(pid = 0): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean)
+  return children.map(Number).flatMap((child) => {
+    const isServer = readFileSync(`/proc/${child}/cmdline`, 'utf8').startsWith(process.execPath)
+    return isServer ? [child] : serversBelow(child)
+  })
+}
 
 test('a reader of the output that goes away does not end the server', async () => {
   await using server = await installation.start()

@@ -11,12 +11,13 @@ import type { Credentials } from '../sandbox/certificates.ts'
 import { type Connection, openConnection, type Protocol, type Reply } from '../sandbox/connection.ts'
 import type { Installation } from './installation.ts'
 
-const MAIN = resolve(import.meta.dirname, '../../packages/kes-server/src/main.js')
+/** Run by Node. */
+export const SERVER_PROGRAM = resolve(import.meta.dirname, '../../packages/kes-server/src/main.js')
 const UP = '=> Server is up and running...\n'
 const UP_TIMEOUT_MS = 30_000
 
 /** Opens SQLite files as the store would, from where the store is. */
-export const requireOfServer = createRequire(MAIN)
+export const requireOfServer = createRequire(SERVER_PROGRAM)
 
 export interface Ran {
   readonly code: number | null
@@ -38,7 +39,7 @@ export interface RunOptions {
 
 function spawnKes(
   args: readonly string[],
-  { uid, env = {}, killAfterMs, program = MAIN }: RunOptions,
+  { uid, env = {}, killAfterMs, program = SERVER_PROGRAM }: RunOptions,
 ): ChildProcess {
   const child = spawn(process.execPath, [program, ...args], {
     cwd: tmpdir(),

@@ -131,6 +131,32 @@ test('a disable does not wait for a worker that hangs: it is killed, and then th
   expect((await server.request('PUT', '/v1/key/generate/my-key')).status).toBe(403)
 })
 
+test('nor do requests that ask all workers, which go on without it', async () => {
+  await using server = await start()
+  const connections = await Promise.all(Array.from({ length: WORKERS }, () => connect(server)))
+  const openReader = () => server.connect({ ALPNProtocols: ['http/1.1'] })
+  const readers = await Promise.all(Array.from({ length: WORKERS }, openReader))
+  const [hung = 0] = server.workers()
+  process.kill(hung, 'SIGSTOP')
+  const get = (path: string) =>
+    Promise.any(connections.map((each) => each.send({ method: 'GET', path, headers: {}, body: undefined })))
+  for (const path of ['/v1/key/describe/my-key', '/v1/key/list/?details=true', '/v1/status', '/v1/metrics']) {
+    const startedMs = performance.now()
+    expect((await get(path)).status).toBe(200)
+    expect(performance.now() - startedMs).toBeLessThan(5_000)
+  }
+  const heads = readers.map(async (socket) => {
+    socket.write('GET /v1/log/error HTTP/1.1\r\nHost: kes\r\n\r\n')
+    const [head] = await once(socket, 'data')
+    return String(head)
+  })
+  expect(await Promise.any(heads)).toMatch(/^HTTP\/1\.1 200 /)
+  expect(isAlive(hung)).toBe(true)
+  process.kill(hung, 'SIGCONT')
+  for (const socket of readers) socket.destroy()
+  for (const connection of connections) connection.close()
+})
+
 test('nor does a reload', async () => {
   await using server = await start()
   const [hung = 0] = server.workers()

@@ -1,6 +1,7 @@
 /** `kes server`: from options to a running server, and from a signal to a clean end. */
 import { flushCompileCache } from 'node:module'
 import { availableParallelism } from 'node:os'
+import { isatty } from 'node:tty'
 import { parseAddress } from '../config/address.ts'
 import { loadConfigFile } from '../config/load-config.ts'
 import { ConfigError, formatProblem, type Problem } from '../config/problem.ts'
@@ -139,7 +140,10 @@ function logFailure({ log }: KesServer, error: unknown): void {
   for (const problem of error.problems) log.error(formatProblem(error.file, problem))
 }
 
-/** Ends with the server's clean stop; a second signal ends the process at once. */
+/**
+ * Ends with the server's clean stop; a second signal ends the process at once. SIGHUP means what it does to KES: reload.
+ * But where the terminal has gone, nobody has asked for that.
+ */
 function untilStopped(server: KesServer, onHangUp: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     let firstSignalMs: number | undefined
@@ -153,7 +157,10 @@ function untilStopped(server: KesServer, onHangUp: () => void): Promise<void> {
     }
     process.on('SIGINT', stop)
     process.on('SIGTERM', stop)
-    // From a terminal it says that the terminal has gone; from anybody else, what it means to KES: reload.
-    process.on('SIGHUP', process.stdout.isTTY ? stop : onHangUp)
+    const isOnTerminal = process.stdout.isTTY === true
+    process.on('SIGHUP', () => {
+      if (isOnTerminal && !isatty(process.stdout.fd)) stop()
+      else onHangUp()
+    })
   })
 }

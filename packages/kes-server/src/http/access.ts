@@ -1,5 +1,5 @@
 /** Who may call an API, by the rules of the moment. */
-import type { KesError } from '../errors.ts'
+import { type KesError, NotAllowedError } from '../errors.ts'
 import type { Identity } from '../names.ts'
 import type { Api, Rules } from './routes.ts'
 
@@ -11,13 +11,20 @@ export interface AccessRequest {
   readonly argument: string
 }
 
-/** @throws `problem`, or what the policies say. */
+/** @throws `problem`, what the policies say, or {@link NotAllowedError} for what no policy can grant. */
 export function authorize(
   { policies, overrides }: Pick<Rules, 'policies' | 'overrides'>,
-  { access, path, policyArgument }: Api,
+  { access, path, policyArgument, adminOnly }: Api,
   { identity, problem, argument }: AccessRequest,
 ): void {
-  if (access !== 'policy' || overrides.get(path)?.skipAuth === true) return
-  if (problem !== undefined) throw problem
-  policies.authorize(identity, `${path}${policyArgument === undefined ? argument : policyArgument(argument)}`)
+  if (access === 'policy' && overrides.get(path)?.skipAuth !== true) {
+    if (problem !== undefined) throw problem
+    policies.authorize(
+      identity,
+      `${path}${policyArgument === undefined ? argument : policyArgument(argument)}`,
+    )
+  }
+  if (adminOnly !== undefined && (identity === undefined || !policies.isAdmin(identity))) {
+    throw new NotAllowedError({ detail: `${adminOnly} is for the admin identity alone` })
+  }
 }

@@ -126,6 +126,8 @@ export interface Api {
   readonly action?: StoreAction
   /** Tells how the server is, and nothing else: the reply does not wait for its event to be in the audit file. */
   readonly isProbe?: boolean
+  /** What no policy can grant, in the words of the server's log. */
+  readonly adminOnly?: string
   /** The path that policies are asked about, if it is not the request's own. */
   readonly policyArgument?: (argument: string) => string
   /** A promise only where no key is used, or the reply waits for the disk after all else is done: see *The synchronous turn*. */
@@ -394,12 +396,13 @@ export const APIS: readonly Api[] = [
 
   get({
     path: '/v1/seal/describe',
+    adminOnly: 'the seal',
     change: 'nothing', // The process that writes knows how a rotation stands.
-    run: ({ sealAdmin, policies }, call) =>
-      json('seal described', describeSeal(sealAdmin, callerOf(policies, call))),
+    run: ({ sealAdmin }) => json('seal described', describeSeal(sealAdmin)),
   }),
   put({
     path: '/v1/seal/add-slot',
+    adminOnly: 'the seal',
     change: 'extends',
     action: 'change seal',
     maxBody: SECRET_BODY_BYTES_MAX,
@@ -421,6 +424,7 @@ export const APIS: readonly Api[] = [
   }),
   put({
     path: '/v1/seal/remove-slot/',
+    adminOnly: 'the seal',
     change: 'extends',
     action: 'change seal',
     timeoutMs: SEAL_TIMEOUT_MS,
@@ -431,6 +435,7 @@ export const APIS: readonly Api[] = [
   }),
   put({
     path: '/v1/seal/change-passphrase',
+    adminOnly: 'the seal',
     change: 'extends',
     action: 'change seal',
     maxBody: SECRET_BODY_BYTES_MAX,
@@ -447,6 +452,7 @@ export const APIS: readonly Api[] = [
   }),
   put({
     path: '/v1/seal/rotate-root',
+    adminOnly: 'the seal',
     change: 'extends',
     action: 'change seal',
     maxBody: SECRET_BODY_BYTES_MAX,
@@ -462,6 +468,7 @@ export const APIS: readonly Api[] = [
 
   put({
     path: '/v1/backup/create',
+    adminOnly: 'a backup',
     change: 'extends',
     action: 'make backup',
     timeoutMs: BACKUP_TIMEOUT_MS,
@@ -472,18 +479,20 @@ export const APIS: readonly Api[] = [
   }),
   get({
     path: '/v1/backup/read/',
+    adminOnly: 'a backup',
     change: 'nothing', // The process that has made a backup holds it.
-    run({ backups, policies }, call) {
-      const body = readBackup(backups, callerOf(policies, call), call.argument, parseOffset(call.query))
-      return { body, contentType: BYTES_TYPE, audit: `piece of backup ${call.argument} read` }
+    run({ backups }, { argument, query }) {
+      const body = readBackup(backups, argument, parseOffset(query))
+      return { body, contentType: BYTES_TYPE, audit: `piece of backup ${argument} read` }
     },
   }),
   put({
     path: '/v1/backup/drop/',
+    adminOnly: 'a backup',
     change: 'nothing',
-    run({ backups, policies }, call) {
-      dropBackup(backups, callerOf(policies, call), call.argument)
-      return empty(`backup ${call.argument} dropped`)
+    run({ backups }, { argument }) {
+      dropBackup(backups, argument)
+      return empty(`backup ${argument} dropped`)
     },
   }),
 

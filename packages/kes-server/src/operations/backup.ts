@@ -1,8 +1,8 @@
-/** `/v1/backup/…`: a backup of the store, for the admin identity alone. */
+/** `/v1/backup/…`: a backup of the store. */
 
 import type { BackupDesk } from '../backup/backup-desk.ts'
 import { formatHead } from '../journal/verify.ts'
-import { assertAdmin, type Caller } from './caller.ts'
+import type { Caller } from './caller.ts'
 
 export interface BackupDocument {
   readonly id: string
@@ -14,22 +14,19 @@ export interface BackupDocument {
   readonly bytes: number
 }
 
-/** @throws NotAllowedError (403), as all below; BackupConflictError (409), BackupNoSpaceError (507), StoreError (502) */
+/** @throws BackupConflictError (409), BackupNoSpaceError (507), StoreError (502) */
 export async function createBackup(desk: BackupDesk, caller: Caller): Promise<BackupDocument> {
-  assertAdmin(caller, 'a backup')
   const { header, bytes } = await desk.make(caller)
   const keys = header.tables.find(({ name }) => name === 'keys')?.rows ?? 0
   return { id: header.id, made_at: header.madeAt, head: formatHead(header.head), keys, bytes }
 }
 
 /** @throws BackupNotFoundError (404) */
-export function readBackup(desk: BackupDesk, caller: Caller, id: string, offset: number): Buffer {
-  assertAdmin(caller, 'a backup')
+export function readBackup(desk: BackupDesk, id: string, offset: number): Buffer {
   return desk.read(id, offset)
 }
 
 /** Frees the disk's space. */
-export function dropBackup(desk: BackupDesk, caller: Caller, id: string): void {
-  assertAdmin(caller, 'a backup')
+export function dropBackup(desk: BackupDesk, id: string): void {
   desk.drop(id)
 }

@@ -27,7 +27,8 @@ import { WorkerProcess } from './worker-process.ts'
 /** A worker that dies younger than this counts as one that can't live. */
 const YOUNG_MS = 10_000
 const RESTART_DELAYS_MS = [0, 100, 500, 1000, 2000, 5000] as const
-const USAGE_TIMEOUT_MS = 500
+/** One worker that hangs must not hold up what another one's client has asked for. */
+const PATIENCE_MS = 500
 /** How soon workers hear that the audit file takes no lines, or takes them again. */
 const AUDIT_WATCH_MS = 100
 /** Beyond the time that running requests have. */
@@ -260,7 +261,7 @@ export class Supervisor implements Hub {
 
   async #gatherUsage(): Promise<Usage> {
     const past = this.#past === undefined ? [] : [this.#past] // Of those who die meanwhile, below.
-    const usages = await Promise.all([...this.#serving].map((worker) => worker.usage(USAGE_TIMEOUT_MS)))
+    const usages = await Promise.all([...this.#serving].map((worker) => worker.usage(PATIENCE_MS)))
     return sumOf([this.#options.metrics.usage(), ...past, ...usages.filter((usage) => usage !== undefined)])
   }
 
@@ -272,7 +273,8 @@ export class Supervisor implements Hub {
     const asked = [...this.#serving].map(async (worker) => {
       this.#noteUses(worker, await worker.askForUses())
     })
-    await Promise.allSettled(asked) // What one that ends meanwhile has not told is lost, as when a server is killed.
+    // What one that ends meanwhile has not told is lost, as when a server is killed.
+    await settledWithin(PATIENCE_MS, asked)
   }
 
   async #gatherUsesFor(worker: WorkerProcess): Promise<KeyUse[]> {
@@ -298,8 +300,11 @@ export class Supervisor implements Hub {
 
   async #tellWanted(log: LogName): Promise<void> {
     const isWanted = this.#isWanted(log)
-    // One that ends meanwhile has nothing more to say.
-    await Promise.allSettled([...this.#serving].map(({ peer }) => peer.remote.setWanted(log, isWanted)))
+    // One that ends meanwhile has nothing more to say, and one that hangs neither.
+    await settledWithin(
+      PATIENCE_MS,
+      [...this.#serving].map(({ peer }) => peer.remote.setWanted(log, isWanted)),
+    )
   }
 
   #isWanted(log: LogName): boolean {
@@ -390,4 +395,12 @@ export class Supervisor implements Hub {
     for (const worker of this.#workers) worker.kill()
     await Promise.all([...this.#workers].map(({ ended }) => ended))
   }
+}
+
+/** Fulfilled when all have ended, one way or the other, or after that time. */
+async function settledWithin(timeoutMs: number, promises: readonly Promise<unknown>[]): Promise<void> {
+  const timer = Promise.withResolvers<void>()
+  const timeout = setTimeout(timer.resolve, timeoutMs)
+  await Promise.race([Promise.allSettled(promises), timer.promise])
+  clearTimeout(timeout)
 }
