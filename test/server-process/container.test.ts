@@ -16,13 +16,13 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { linkDependencies } from '../../scripts/published-project.ts'
 import { type Run, run } from '../peers/peer.ts'
 import { serverOf } from '../sandbox/certificates.ts'
+import { freePort } from './server-process.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const FILE = readFileSync(join(ROOT, 'deploy/Containerfile'), 'utf8')
@@ -165,15 +165,6 @@ function gather(child: ChildProcess) {
     })
   }
   return output
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port: found } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return found
 }
 
 const checkHealth = () =>

@@ -1,8 +1,8 @@
 /** The life of a server's process: its start, the signals that end it, and those that don't. */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { existsSync, openSync, readFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
 import { ApiKey } from '@latchkey/kms-client'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { peerTest } from '../peers/peer.ts'
@@ -18,7 +18,7 @@ import {
 } from './http2-frames.ts'
 import { Installation } from './installation.ts'
 import { RawConnection } from './raw-exchange.ts'
-import { SERVER_PROGRAM, type ServerProcess, sleep } from './server-process.ts'
+import { freePort, SERVER_PROGRAM, type ServerProcess, sleep } from './server-process.ts'
 
 const GOODBYE = '\n=> Stopping server... Goodbye.\n'
 const GENERATE = '/v1/key/generate/my-key'
@@ -234,6 +234,51 @@ function serversBelow(pid = 0): number[] {
   return children.map(Number).flatMap((child) => {
     const isServer = readFileSync(`/proc/${child}/cmdline`, 'utf8').startsWith(process.execPath)
     return isServer ? [child] : serversBelow(child)
+  })
+}
+
+describe('where the standard output can not be written', () => {
+  /** Takes no byte, as a full disk. */
+  const full = () => openSync('/dev/full', 'w')
+
+  test('a server goes on, and reloads', async () => {
+    const port = await freePort()
+    const child = spawn(
+      process.execPath,
+      [SERVER_PROGRAM, 'server', '--config', installation.configFile, '--addr', `127.0.0.1:${port}`],
+      { stdio: ['ignore', full(), 'pipe'] },
+    )
+    const ended = once(child, 'exit')
+    let stderr = ''
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text
+    })
+    await expect.poll(() => canConnect(port), { timeout: 20_000 }).toBe(true)
+    for (let reloads = 1; reloads <= 2; reloads += 1) {
+      child.kill('SIGHUP')
+      await expect.poll(() => stderr.split('SIGHUP signal received').length - 1).toBe(reloads)
+      await sleep(500)
+    }
+    expect(await canConnect(port)).toBe(true)
+    child.kill('SIGTERM')
+    expect(await ended).toEqual([0, null])
+    expect(stderr).not.toContain('ENOSPC')
+  })
+
+  test('a command says so, and fails', () => {
+    const { status, stderr } = spawnSync(process.execPath, [SERVER_PROGRAM, 'identity', 'new'], {
+      stdio: ['ignore', full(), 'pipe'],
+      encoding: 'utf8',
+    })
+    expect(stderr).toMatch(/^Error: the standard output can not be written: ENOSPC[^\n]+\n$/)
+    expect(status).toBe(1)
+  })
+})
+
+function canConnect(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => resolve(true)).on('error', () => resolve(false))
+    socket.on('connect', () => socket.destroy())
   })
 }
 

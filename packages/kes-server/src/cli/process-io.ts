@@ -10,11 +10,17 @@ const STDERR = 2
 export function processIo(): Io {
   const interruption = new AbortController()
   let isListening = false
-  // A reader that has gone (`kes log | head`) ends the command without a word.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
+  // A reader that has gone (`kes log | head`) ends the command without a word; what can't be written, with one.
+  process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+    if (code !== 'EPIPE' && !interruption.signal.aborted) {
+      process.stderr.write(`Error: the standard output can not be written: ${message}\n`)
+      process.once('exit', () => {
+        process.exitCode ||= 1
+      })
+    }
     interruption.abort()
   })
+  process.stderr.on('error', () => undefined) // Nobody can be told.
   return {
     env: process.env,
     stdout: outputOf(process.stdout),

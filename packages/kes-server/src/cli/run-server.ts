@@ -66,6 +66,10 @@ export async function runServer(
   describe: (server: KesServer) => string,
   reload?: Reload,
 ): Promise<number> {
+  // What can't be printed, on a full disk for one, ends no server.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.removeAllListeners('error').on('error', () => undefined)
+  }
   const auditOutput = await logOutput('stdout', process.stdout.isTTY === true, { isHeld: true })
   const errorOutput = await logOutput('stderr', process.stderr.isTTY === true, { isHeld: false })
   // Node would open its inspector, and with it every key in memory, on this signal.

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { NotAllowedError } from '@latchkey/kms-client'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { FakeKes, runKes } from '../../../../test/kes-cli/harness.ts'
+import { readPassphraseFile } from '../seal/passphrase-file.ts'
 
 /** Whose identity nobody has. */
 const RECIPIENT = '# nobody\nage1cy0su9fwf3gf9mw868g5yut09p6nytfmmnktexz2ya5uqg9vl9sss4euqm\n'
@@ -63,7 +64,28 @@ test('a passphrase is read from a file without its line end, or from the first l
   const empty = await runKes(`seal change-passphrase --passphrase-file ${file('empty', '\n')}`, { kes })
   expect(empty).toMatchObject({
     code: 1,
-    stderr: `Error: the passphrase in ${join(folder, 'empty')} is empty\n`,
+    stderr: `Error: the passphrase file '${join(folder, 'empty')}' must have 1 to 65536 bytes\n`,
+  })
+})
+
+test('a passphrase of any bytes is sent as a server reads it from the same file', async () => {
+  const kes = new FakeKes()
+  const sent: Uint8Array[] = []
+  kes.changeSealPassphrase = async (before, next) => {
+    sent.push(before, next)
+    return { id: 1, isErased: true }
+  }
+  const bytes = Buffer.from([0xff, 0x0d, 0x00, 0xfe])
+  for (const name of ['old', 'new'])
+    writeFileSync(join(folder, name), Buffer.concat([bytes, Buffer.from('\n')]))
+  const args = `seal change-passphrase --passphrase-file ${join(folder, 'old')} --new-passphrase-file`
+  expect(await runKes(`${args} ${join(folder, 'new')}`, { kes })).toMatchObject({ code: 0 })
+  const read = readPassphraseFile(join(folder, 'new'))
+  expect(read).toEqual(bytes)
+  expect(sent.map((passphrase) => Buffer.from(passphrase))).toEqual([read, read])
+  expect(await runKes(`${args} -`, { kes, stdin: '\ufffd\n' })).toMatchObject({
+    code: 1,
+    stderr: 'Error: the passphrase in the standard input is not UTF-8: put it into a file\n',
   })
 })
 

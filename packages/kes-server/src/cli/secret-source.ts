@@ -1,12 +1,16 @@
 /** Passphrases and key files for a command: from a file, the standard input or a prompt, never from an argument. */
 import { readFileSync } from 'node:fs'
 import type { SealSecret } from '@latchkey/kms-client'
+import { readPassphraseFile } from '../seal/passphrase-file.ts'
+import { UnfitSecretError } from '../seal/seal-errors.ts'
 import type { KesCommand } from './command.ts'
-import { fileError, readTextFile } from './file.ts'
+import { fileError } from './file.ts'
 import type { Io } from './io.ts'
 import { CliError } from './outcome.ts'
 
 const STDIN = '-'
+/** What a decoder makes of bytes that are no UTF-8. */
+const REPLACEMENT = '\ufffd'
 
 export interface SecretFlags {
   readonly passphraseFile?: string | undefined
@@ -26,13 +30,26 @@ export async function readSecret(
   return keyFile === undefined ? undefined : { keyFile: readKeyFile(keyFile) }
 }
 
-/** The first of the standard input's lines, or the whole file without a newline at its end. */
+/**
+ * The first of the standard input's lines, or the bytes of a file as a server reads them.
+ *
+ * @throws {@link CliError}
+ */
 export async function readPassphrase(io: Io, path: string): Promise<Uint8Array> {
-  const text = path === STDIN ? ((await io.readStdin()).split('\n')[0] ?? '') : readTextFile(path)
-  const passphrase = text.replace(/\r?\n$|\r$/, '')
-  if (passphrase === '')
-    throw new CliError(`the passphrase in ${path === STDIN ? 'the standard input' : path} is empty`)
-  return Buffer.from(passphrase)
+  if (path !== STDIN) return readPassphraseOf(path)
+  const [line = ''] = (await io.readStdin()).split(/\r?\n/)
+  if (line === '') throw new CliError('the passphrase in the standard input is empty')
+  if (line.includes(REPLACEMENT))
+    throw new CliError('the passphrase in the standard input is not UTF-8: put it into a file')
+  return Buffer.from(line)
+}
+
+function readPassphraseOf(path: string): Uint8Array {
+  try {
+    return readPassphraseFile(path)
+  } catch (error) {
+    throw error instanceof UnfitSecretError ? new CliError(error.message) : error
+  }
 }
 
 export async function askPassphrase(io: Io, prompt: string): Promise<Uint8Array> {
