@@ -126,7 +126,9 @@ function addInfo(group: KesCommand, io: Io): void {
     .addClientOptions()
     .addJsonOption()
     .addColorOption()
-    .action(async (identity: string | undefined, flags: ClientFlags & OutputFlags) => {
+    .action(async (asked: string | undefined, flags: ClientFlags & OutputFlags) => {
+      const { normalizeIdentity } = await import('../names.ts')
+      const identity = asked === undefined ? undefined : normalizeIdentity(asked)
       const info = await withServers(
         io,
         flags,

@@ -7,6 +7,7 @@ import { CliError } from './outcome.ts'
 import { paint } from './paint.ts'
 import { untilInterrupted } from './until-interrupted.ts'
 import { withServers } from './with-servers.ts'
+import { withoutControls } from './without-controls.ts'
 
 const COLUMNS = [8, 6, 20, 15, 30] as const
 const GAP = '    '
@@ -55,7 +56,7 @@ function printErrorLog(io: Io, flags: LogFlags): Promise<void> {
       untilInterrupted(io, async () => {
         for await (const { message } of client.errorLog({ signal })) {
           if (flags.json) printJson(io, { message })
-          else io.stdout.write(`${message}\n`)
+          else io.stdout.write(`${withoutControls(message)}\n`)
         }
       }),
     ),
@@ -68,9 +69,9 @@ function auditRow(io: Io, event: AuditEvent): string {
   const cells = [
     formatClock(new Date(event.time)),
     paint(style, status, io.stdout, io.env),
-    (event.identity ?? '').slice(0, COLUMNS[2]),
-    event.ip ?? '',
-    event.path,
+    withoutControls(event.identity ?? '').slice(0, COLUMNS[2]),
+    withoutControls(event.ip ?? ''),
+    withoutControls(event.path),
   ]
   return row(cells, formatLatency(event.responseTime))
 }

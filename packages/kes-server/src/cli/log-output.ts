@@ -1,5 +1,6 @@
 /** Where the logs of a server go: lines for people on a terminal, JSON for everything else. */
 import pino, { type DestinationStream } from 'pino'
+import { withoutControls } from './without-controls.ts'
 
 /** Lines that nobody reads wait in memory up to so many bytes; further ones are dropped, and counted. */
 const WAITING_BYTES_MAX = { stdout: 64 * 1024 * 1024, stderr: 4 * 1024 * 1024 } as const
@@ -89,11 +90,4 @@ function shortened(identity: string): string {
   return identity.length > SHOWN_IDENTITY_CHARACTERS
     ? `${identity.slice(0, SHOWN_IDENTITY_CHARACTERS)}…`
     : identity
-}
-
-/** A client chooses paths and names: none of them may move the cursor, colour the text or turn its direction. */
-function withoutControls(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (found) => {
-    return `\\u{${(found.codePointAt(0) ?? 0).toString(16)}}`
-  })
 }

@@ -7,6 +7,7 @@ import { parseConfig } from '../config/load-config.ts'
 
 const STRANGER = 'd'.repeat(64)
 const PROXY = 'e'.repeat(64)
+const GENEROUS = 'f'.repeat(64)
 
 let folder: string
 let file: string
@@ -24,8 +25,12 @@ policy:
     deny: [/v1/key/generate/my-app-internal*]
     identities: [${IDENTITY}]
   idle: {}
+  generous:
+    allow: [/v1/*]
+    identities: [${GENEROUS}]
 api:
   /v1/ready: {skip_auth: true}
+  /v1/seal/rotate-root: {skip_auth: true}
 keystore: {fs: {path: keys}}
 `,
   )
@@ -62,6 +67,11 @@ describe('kes policy test', () => {
     [STRANGER, 'GET /v1/ready', true],
     [STRANGER, 'GET /v1/status', false],
     [ADMIN, 'DELETE /v1/key/delete/anything', true],
+    [ADMIN, 'GET /v1/seal/describe', true],
+    [GENEROUS, 'GET /v1/key/list/', true],
+    [GENEROUS, 'GET /v1/seal/describe', false],
+    [GENEROUS, 'PUT /v1/backup/create', false],
+    [STRANGER, 'PUT /v1/seal/rotate-root', false],
   ])('%s: %s', async (who, call, isAllowed) => {
     const word = isAllowed ? 'allowed\n' : 'denied\n'
     expect(await ask('test', who, call)).toMatchObject({ code: isAllowed ? 0 : 1, stdout: word, stderr: '' })
@@ -74,6 +84,8 @@ describe('kes policy test', () => {
     expect(await asked(IDENTITY, '/v1/key/create/other')).toMatchObject({ code: 1, stdout: 'denied\n' })
     expect(await asked(ADMIN, '/v1/key/create/other')).toMatchObject({ code: 0, stdout: 'allowed\n' })
     expect(await asked(STRANGER, '/v1/key/create/other')).toMatchObject({ code: 1, stdout: 'denied\n' })
+    const inCapitals = await asked(IDENTITY.toUpperCase(), '/v1/key/create/my-app')
+    expect(inCapitals).toMatchObject({ code: 0, stdout: 'allowed\n' })
   })
 
   test('prints JSON for a script', async () => {

@@ -99,10 +99,11 @@ async function askConfig(file: string, identity: string): Promise<Rules> {
 }
 
 /** A server tells whom its policies are for, but not which APIs it leaves open. */
-async function askServer(io: Io, identity: string, flags: Flags): Promise<Rules> {
+async function askServer(io: Io, asked: string, flags: Flags): Promise<Rules> {
   const { IdentityNotFoundError } = await import('@latchkey/kms-client')
   const { Policy } = await import('../policy/policy.ts')
-  const { parsePolicyName } = await import('../names.ts')
+  const { normalizeIdentity, parsePolicyName } = await import('../names.ts')
+  const identity = normalizeIdentity(asked)
   const caller = await withServers(io, flags, async (servers): Promise<Caller> => {
     const path = `/v1/identity/describe/${identity}`
     const info = await servers.call({ method: 'GET', path }, (client, options) =>

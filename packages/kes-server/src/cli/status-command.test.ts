@@ -140,6 +140,21 @@ describe('log', () => {
     expect(await runKes(args, { env })).toMatchObject({ code: 0, stdout, stderr: '' })
   })
 
+  test('what a client has chosen moves no cursor and makes no row', async () => {
+    const kes = new FakeKes()
+    kes.auditLog = async function* ({ onOpen } = {}) {
+      onOpen?.()
+      yield { time: CREATED_AT, path: '/v1/\u001b[2J\n12:00:00    200', status: 403, responseTime: 900 }
+    }
+    kes.errorLog = async function* () {
+      yield { message: 'refused \u001b[31m\u202e' }
+    }
+    const { stdout } = await runKes('log', { kes })
+    expect(stdout.split('\n')).toHaveLength(3)
+    expect(stdout).toContain('/v1/\\u{1b}[2J\\u{a}12:00:00    200')
+    expect((await runKes('log --error', { kes })).stdout).toBe('refused \\u{1b}[31m\\u{202e}\n')
+  })
+
   test('both logs at once are refused', async () => {
     expect((await runKes('log --audit --error')).stderr).toBe(
       'Error: cannot display audit and error logs at the same time\n',

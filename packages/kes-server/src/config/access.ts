@@ -52,11 +52,11 @@ export function readProxy(section: Section, admin: string): TlsProxyConfig {
   }
   for (const { text, position } of items) {
     if (text !== '' && normalizeIdentity(text) === admin) {
-      const message = `kesconf: invalid tls proxy: identity '${display(text)}' is already admin`
+      const message = `kesconf: invalid tls proxy: identity '${displayIdentity(text)}' is already admin`
       section.error('proxy', position, message, 'remove it: the admin needs no proxy')
     } else if (!isHexIdentity(text)) {
       const hint = text.startsWith(API_KEY_PREFIX) ? IDENTITY_OF : WRITE_IDENTITY
-      section.warn(position, `'${display(text)}' is no identity: no proxy has it`, hint)
+      section.warn(position, `'${displayIdentity(text)}' is no identity: no proxy has it`, hint)
     }
   }
   return {
@@ -111,7 +111,7 @@ interface Owners {
 /** Whether the identity may join the policy; if not, the report says why. */
 function checkIdentity(policy: Section, name: string, item: Item, owners: Owners): boolean {
   const identity = normalizeIdentity(item.text)
-  const shown = display(item.text)
+  const shown = displayIdentity(item.text)
   const position = item.position
   if (!isName(item.text)) {
     const message = `kes: identity '${shown}' is empty, too long or contains invalid characters`
@@ -143,6 +143,6 @@ function checkIdentity(policy: Section, name: string, item: Item, owners: Owners
 }
 
 /** An API key may stand where its identity belongs; it is as good as a password. */
-function display(identity: string): string {
+export function displayIdentity(identity: string): string {
   return identity.startsWith(API_KEY_PREFIX) ? API_KEY_PREFIX + MASKED : identity
 }

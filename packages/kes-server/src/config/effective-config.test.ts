@@ -81,6 +81,11 @@ describe('a config that is printed', () => {
 
   test('shows no secret', () => {
     for (const store of STORES) expect(print(parse(`${REST}keystore: {${store}}`))).not.toContain('secret-')
+    const misplaced = `admin: {identity: "kes:v1:secret"}
+tls: {key: k, cert: c, proxy: {identities: ["kes:v1:secrets"], header: {cert: H}}}
+keystore: {fs: {path: p}}`
+    expect(print(parse(misplaced))).toContain('kes:v1:***')
+    expect(print(parse(misplaced))).not.toContain('secret')
   })
 
   test('has a place for every field of the file', () => {

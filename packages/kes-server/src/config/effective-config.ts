@@ -1,4 +1,5 @@
 /** A checked config in the words of the config file: every default filled in, every variable replaced, no secret. */
+import { displayIdentity } from './access.ts'
 import { formatAddress } from './address.ts'
 import type { Config, ConsoleConfig } from './config.ts'
 import { formatDuration } from './duration.ts'
@@ -19,14 +20,17 @@ export function effectiveConfig(config: Config): Fields {
     version: config.version,
     address: formatAddress(config.address),
     workers: config.workers,
-    admin: { identity: adminIdentity },
+    admin: { identity: displayIdentity(adminIdentity) },
     tls: {
       key: tls.keyFile,
       cert: tls.certFile,
       password: tls.password,
       auth: tls.auth ? 'on' : 'off',
       ca: tls.caPath,
-      proxy: { identities: tls.proxy.identities, header: { cert: tls.proxy.certHeader } },
+      proxy: {
+        identities: tls.proxy.identities.map(displayIdentity),
+        header: { cert: tls.proxy.certHeader },
+      },
     },
     api: Object.fromEntries(
       [...api].map(([path, { skipAuth, timeoutMs }]) => [

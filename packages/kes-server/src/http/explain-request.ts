@@ -52,6 +52,16 @@ export function explainRequest(
     return { ...verdict, isAllowed: false, status: 405, reason }
   }
   const allowed = (reason: string) => ({ ...verdict, isAllowed: true, status: 200 as const, reason })
+  if (api.adminOnly !== undefined && !isAdmin) {
+    const reason = `${api.adminOnly} is for the admin identity alone`
+    return {
+      ...verdict,
+      isAllowed: false,
+      status: 403,
+      reason,
+      hint: 'no policy can grant it: ask the admin',
+    }
+  }
   if (isOpen(api.path)) return allowed(`'skip_auth' opens ${api.path} to everybody`)
   if (api.access === 'public') return allowed('the API is open to everybody')
   if (isAdmin) return allowed('the identity is the admin, who may call everything')
