@@ -139,7 +139,7 @@ test('the keys that open a store are known to the seal, the key ring, backups an
     ({ from, to }) =>
       to.startsWith(join(SERVER, 'seal')) &&
       !allowed.includes(stageOf(from)) &&
-      !/(?:seal-errors|passphrase-cost|stored-key)\.ts$/.test(to),
+      !/(?:seal-errors|passphrase-cost|passphrase-file|stored-key)\.ts$/.test(to),
   )
   expect(shown(wrong)).toEqual([])
 })
