@@ -44,6 +44,7 @@ describe('a bytes field', () => {
   test.each([
     ['"QUI="', 'AB'],
     ['[65,66]', 'AB'],
+    ['[65,null]', 'A\0'],
     ['[]', ''],
     ['null', ''],
   ])('reads %s', (json, expected) => {

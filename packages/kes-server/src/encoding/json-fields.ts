@@ -40,9 +40,10 @@ export function textField(fields: JsonFields, name: string): string | undefined 
 export function bytesField(fields: JsonFields, name: string): Buffer | undefined {
   const value = fields.get(name) ?? ''
   if (typeof value === 'string') return decodeBase64(value)
-  return Array.isArray(value) && value.every(isByte) ? Buffer.from(value) : undefined
+  return Array.isArray(value) && value.every(isByte) ? Buffer.from(value.map(Number)) : undefined
 }
 
-function isByte(element: unknown): element is number {
-  return Number.isInteger(element) && Number(element) >= 0 && Number(element) <= 255
+/** Null is 0, as everywhere. */
+function isByte(element: unknown): element is number | null {
+  return element === null || (Number.isInteger(element) && Number(element) >= 0 && Number(element) <= 255)
 }

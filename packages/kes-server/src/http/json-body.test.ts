@@ -26,6 +26,7 @@ describe('a body is read', () => {
     ['{"plaintext":"QQ=="}{"plaintext":"Qg=="}', ['A', '']],
     ['{"cipher":"}\\"{"}}}', ['', '}"{']],
     ['null,', ['', '']],
+    ['nullx', ['', '']],
   ])('%s', (text, expected) => {
     expect(read(text)).toEqual(expected)
   })

@@ -51,6 +51,7 @@ function parseFirstValue(text: string): ReturnType<typeof parseJson> {
 /** Where the first value ends, or the end of the text; only `JSON.parse` says whether it is valid. */
 function endOfFirstValue(text: string): number {
   const start = text.search(/[^ \t\r\n]/)
+  if (text.startsWith('null', start)) return start + 4
   const first = text[start]
   if (first !== '{' && first !== '[' && first !== '"') {
     const rest = text.slice(start).search(/[\s,\]}{["]/)
