@@ -10,6 +10,7 @@ import { type KesServer, type ServerConfig, startServer } from '../server.ts'
 import { banner } from './banner.ts'
 import { forbidCoreDumps } from './core-dumps.ts'
 import { type LogOutput, logOutput } from './log-output.ts'
+import { limitYoungObjects } from './young-objects.ts'
 
 /** One Ctrl-C may reach the process twice: from the terminal, and from the npm that runs it. */
 const SAME_SIGNAL_MS = 500
@@ -66,6 +67,7 @@ export async function runServer(
   describe: (server: KesServer) => string,
   reload?: Reload,
 ): Promise<number> {
+  limitYoungObjects()
   // What can't be printed, on a full disk for one, ends no server.
   for (const stream of [process.stdout, process.stderr]) {
     stream.removeAllListeners('error').on('error', () => undefined)
