@@ -44,6 +44,14 @@ function migrate(...args: readonly string[]) {
   return runKes(['migrate', '--from', folder, '--to', target.configFile, ...args])
 }
 
+/** What is said of each folder without a database. */
+function noState(): string {
+  return (
+    `WARNING: there is no state beside '${folder}': if a Latchkey uses the folder and has its database elsewhere, ` +
+    'locks and reserved names are not copied; they are with --from and the config file of its server\n'
+  )
+}
+
 function failure(text: string) {
   return { code: 1, stderr: expect.stringContaining(`Error: ${text}\n`) }
 }
@@ -73,6 +81,7 @@ describe('what is printed', () => {
       signal: null,
       stdout: 'Starting key migration:\n\n',
       stderr:
+        noState() +
         'Error: key already exists\n' +
         'Hint: The target has other keys of these names, or has reserved them: a\n' +
         'Hint: Nothing was copied. To keep them: --merge. To replace them: --force\n',
@@ -93,6 +102,7 @@ describe('what is printed', () => {
       code: 1,
       stdout: expect.stringContaining('Migrated      1 keys successfully!\n'),
       stderr:
+        noState() +
         `WARNING: names in '${folder}' that no key can have, which are left out: 1\n` +
         'Error: keys that can not be read in the source were not copied: b\n',
     })
@@ -158,6 +168,28 @@ test('a server decrypts with the keys that came from a Go KES, and refuses those
   expect((await second.request('PUT', '/v1/key/generate/b')).status).toBe(403)
   const history = await second.request('GET', '/v1/key/history/b')
   expect(history.rawBody.toString()).toContain(`Filesystem: ${folder}`)
+  await second.stop()
+})
+
+test('a folder whose Latchkey keeps its database elsewhere is refused, and its config file brings the locks', async () => {
+  makeKeys('a', 'b')
+  using between = await Installation.make()
+  const places = { path: folder, database: join(between.folder, 'data', 'state.db') }
+  between.editConfig(/"sqlite": \{[^}]*\}/, `"fs": ${JSON.stringify(places)}`)
+  await using first = await between.start()
+  await first.request('PUT', '/v1/key/disable/b')
+  const refused = failure(
+    `a Latchkey has used the folder '${folder}', and its state is not at '${folder}.latchkey.db'`,
+  )
+  expect(await migrate()).toMatchObject(refused)
+  await first.stop()
+  expect(await migrate('--dry-run')).toMatchObject(refused)
+  expect(readdirSync(join(target.folder, 'data'))).toEqual([])
+
+  const ran = await runKes(['migrate', '--from', between.configFile, '--to', target.configFile])
+  expect(ran).toMatchObject(success('Migrated      2 keys successfully!'))
+  await using second = await target.start()
+  expect((await second.request('PUT', '/v1/key/generate/b')).status).toBe(403)
   await second.stop()
 })
 

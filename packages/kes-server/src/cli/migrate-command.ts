@@ -48,6 +48,9 @@ Both servers must be stopped. Keys are copied whole: with their HMAC keys, dates
 disabled. Each is read back and compared. The source stays as it is. To go on with a migration that was interrupted,
 run the same command again.
 
+A folder alone is for keys of a Go KES. What a Latchkey knows of a folder beyond its keys, such as locks, is found through
+its config file.
+
 Examples:
   kes migrate --from old.yml --to new.yml             All keys
   kes migrate --from ./keys --to new.yml 'minio-*'    Some of the keys in the folder of a Go KES`,

@@ -2,6 +2,7 @@
 import { existsSync, realpathSync, statSync } from 'node:fs'
 import type { KeystoreConfig } from '../config/keystore-config.ts'
 import type { MigrationSource } from '../keyring/migration-source.ts'
+import type { KeyFolder } from '../store/key-folder.ts'
 import type { Io } from './io.ts'
 import { isMade, readServerConfig, warnOf, withStore } from './offline-store.ts'
 import { CliError } from './outcome.ts'
@@ -11,6 +12,7 @@ import { CliError } from './outcome.ts'
  *
  * @param from - a config file, or a folder of keys.
  * @param target - must be another store.
+ * @throws {@link CliError}
  */
 export async function withSource<T>(
   io: Io,
@@ -19,16 +21,19 @@ export async function withSource<T>(
   body: (source: MigrationSource) => Promise<T>,
 ): Promise<T> {
   const { FolderSource, StoreSource } = await import('../keyring/migration-source.ts')
-  const config = isFolder(from) ? plainFolder(from) : (await readServerConfig(from)).keystore
+  const isPlain = isFolder(from)
+  const config = isPlain ? plainFolder(from) : (await readServerConfig(from)).keystore
   if (placeOf(config) === placeOf(target))
     throw new CliError('the source and the target are the same key store')
   if (config.type === 'fs' && isFolder(config.path) && !(await isMade(config))) {
     const { KeyFolder } = await import('../store/key-folder.ts')
-    const source = new FolderSource(KeyFolder.view(realpathSync(config.path)))
-    if (source.others > 0) {
-      const text = `names in '${config.path}' that no key can have, which are left out: ${source.others}`
-      io.stderr.write(`WARNING: ${text}\n`)
-    }
+    const { databasePathOf } = await import('../open-store.ts')
+    const folder = KeyFolder.view(realpathSync(config.path))
+    assertNoState(folder, databasePathOf(config))
+    const source = new FolderSource(folder)
+    if (isPlain) warn(io, mayHaveState(config.path))
+    if (source.others > 0)
+      warn(io, `names in '${config.path}' that no key can have, which are left out: ${source.others}`)
     return await body(source)
   }
   if (!(await isMade(config))) throw new CliError(`there is no key store at '${placeOf(config)}'`)
@@ -36,6 +41,27 @@ export async function withSource<T>(
     warnOf(io, opened)
     return body(new StoreSource(opened))
   })
+}
+
+/** Without its state a disabled key would arrive enabled, and an erased name free. */
+function assertNoState({ path, trace }: KeyFolder, database: string): void {
+  if (trace === undefined) return
+  throw new CliError(`a Latchkey has used the folder '${path}', and its state is not at '${database}'`, [
+    "Locks and reserved names are part of that state: give --from the config file of that Latchkey's server",
+    `If the state is lost, remove '${trace}' to copy every key as enabled`,
+  ])
+}
+
+/** A Latchkey that can't write beside its folder leaves no trace there. */
+function mayHaveState(path: string): string {
+  return (
+    `there is no state beside '${path}': if a Latchkey uses the folder and has its database elsewhere, locks and ` +
+    'reserved names are not copied; they are with --from and the config file of its server'
+  )
+}
+
+function warn({ stderr }: Io, text: string): void {
+  stderr.write(`WARNING: ${text}\n`)
 }
 
 function plainFolder(path: string): KeystoreConfig {

@@ -9,6 +9,7 @@ import assert from 'node:assert/strict'
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   fsyncSync,
   linkSync,
@@ -120,6 +121,14 @@ export class KeyFolder {
   get warnings(): string[] {
     if (process.platform === 'win32' || (this.#opened.mode & OTHERS_WRITE) === 0) return []
     return [`other users can replace keys in '${this.path}': run chmod 700 '${this.path}'`]
+  }
+
+  /** What a Latchkey has left that wrote to this folder, or may write now. One that can't write beside it leaves nothing. */
+  get trace(): string | undefined {
+    const beside = placeBeside(this.path)
+    if (existsSync(beside)) return beside
+    const hidden = readdirSync(this.path).find((entry) => entry.startsWith(HIDDEN))
+    return hidden === undefined ? undefined : join(this.path, hidden)
   }
 
   /** Every entry that has the name of a key, and the number of those that have not. */
@@ -273,7 +282,7 @@ function unfit(name: KeyName, why: string): RecordDamagedError {
  * @returns undefined where that can't be: the parent is not ours to write to, or of another file system.
  */
 function stagingBeside(path: string): string | undefined {
-  const beside = `${path}.latchkey.new`
+  const beside = placeBeside(path)
   try {
     mkdirSync(beside, { recursive: true, mode: 0o700 })
     return statSync(beside).dev === statSync(path).dev ? join(beside, 'key-') : undefined
@@ -281,6 +290,10 @@ function stagingBeside(path: string): string | undefined {
     if (NOT_BESIDE.some((code) => isCode(error, code))) return undefined
     throw error
   }
+}
+
+function placeBeside(path: string): string {
+  return `${path}.latchkey.new`
 }
 
 /** Overwriting is worth trying, but a file that can't be written to must go all the same. */
