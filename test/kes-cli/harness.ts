@@ -345,7 +345,8 @@ export class FakeKes implements Client {
     yield { time: CREATED_AT, path: '/v1/status', status: 400, responseTime: 900 }
   }
 
-  async *errorLog() {
+  async *errorLog({ onOpen }: { onOpen?: (() => void) | undefined } = {}) {
+    onOpen?.()
     yield { message: 'time=… level=ERROR msg="it broke"' }
   }
 

@@ -60,8 +60,9 @@ type Write = (made: BackupInfo, pieces: AsyncIterable<Uint8Array>) => Promise<vo
 function makeOnline(io: Io, flags: CreateFlags, write: Write): Promise<BackupInfo> {
   const call = { method: 'PUT', path: '/v1/backup/create', failure: 'failed to make a backup' } as const
   return withServers(io, flags, (servers) =>
-    servers.call(call, async (client, options) => {
+    servers.call(call, async (client, options, { stay }) => {
       const made = await client.createBackup(options)
+      stay()
       try {
         await write(made, client.readBackup(made, options))
       } catch (error) {

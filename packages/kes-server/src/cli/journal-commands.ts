@@ -69,8 +69,9 @@ function addExport(group: KesCommand, io: Io): void {
       failure: 'failed to export the journal',
     } as const
     await withServers(io, flags, (servers) =>
-      servers.call(call, async (client, options) => {
+      servers.call(call, async (client, options, { stay }) => {
         for await (const { number, name, entry, signature } of client.journalEntries(options)) {
+          stay()
           printJson(io, { number, name, entry: base64(entry), signature: base64(signature) })
         }
       }),

@@ -31,9 +31,10 @@ export function addKeyWatchCommand(group: KesCommand, io: Io): void {
         failure: 'failed to watch keys',
       } as const
       await withServers(io, flags, (servers) =>
-        servers.call(call, async (client, { signal }) => {
+        servers.call(call, async (client, { signal }, { stay }) => {
           const header = row('Time (UTC)', 'Change', 'State'.padEnd(STATE_COLUMNS), 'Key')
           const onOpen = () => {
+            stay()
             if (!flags.json) io.stdout.write(`${paint('bold', header, io.stdout, io.env, flags.color)}\n`)
           }
           await untilInterrupted(io, async () => {

@@ -35,9 +35,10 @@ export function addLogCommand(program: KesCommand, io: Io): void {
 
 function printAuditLog(io: Io, flags: LogFlags): Promise<void> {
   return withServers(io, flags, (servers) =>
-    servers.call({ method: 'GET', path: '/v1/log/audit' }, async (client, { signal }) => {
+    servers.call({ method: 'GET', path: '/v1/log/audit' }, async (client, { signal }, { stay }) => {
       const header = row(['Time', 'Status', 'Identity', 'IP', 'API'], 'Latency')
       const onOpen = () => {
+        stay()
         if (!flags.json) io.stdout.write(`${paint('bold', header, io.stdout, io.env)}\n`)
       }
       await untilInterrupted(io, async () => {
@@ -52,9 +53,9 @@ function printAuditLog(io: Io, flags: LogFlags): Promise<void> {
 
 function printErrorLog(io: Io, flags: LogFlags): Promise<void> {
   return withServers(io, flags, (servers) =>
-    servers.call({ method: 'GET', path: '/v1/log/error' }, (client, { signal }) =>
+    servers.call({ method: 'GET', path: '/v1/log/error' }, (client, { signal }, { stay }) =>
       untilInterrupted(io, async () => {
-        for await (const { message } of client.errorLog({ signal })) {
+        for await (const { message } of client.errorLog({ signal, onOpen: stay })) {
           if (flags.json) printJson(io, { message })
           else io.stdout.write(`${withoutControls(message)}\n`)
         }

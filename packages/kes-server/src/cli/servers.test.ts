@@ -237,6 +237,37 @@ test.each([
   expect({ code, stdout }).toEqual(asked === 2 ? { code: 0, stdout: '● b:1\n' } : { code: 1, stdout: '' })
 })
 
+test.each([
+  ['journal export', 'journalEntries'],
+  ['log --audit --json', 'auditLog'],
+  ['log --error', 'errorLog'],
+  ['key watch --json', 'watchKeys'],
+  ['backup create --recipient age1cy0su9fwf3gf9mw868g5yut09p6nytfmmnktexz2ya5uqg9vl9sss4euqm', 'readBackup'],
+] as const)('no other server goes on where %s broke off', async (args, method) => {
+  const backup = args.startsWith('backup') ? ` ${join(folder, 'backup.age')}` : ''
+  const asked: string[] = []
+  const env = { KES_API_KEY: API_KEY, KES_SERVER: 'a:1,b:1' }
+  const { code, stdout, stderr } = await runKes(`${args}${backup}`, {
+    env,
+    kes: ({ endpoint }) => {
+      const kes = new FakeKes()
+      const whole = kes[method].bind(kes) as (...args: unknown[]) => AsyncIterable<unknown>
+      return Object.assign(kes, {
+        async *[method](...given: unknown[]) {
+          asked.push(endpoint)
+          for await (const item of whole(...given)) {
+            yield item
+            throw failed(endpoint, 'ECONNRESET')
+          }
+        },
+      })
+    },
+  })
+  expect({ code, asked }).toEqual({ code: 1, asked: ['https://a:1'] })
+  expect(stdout.split('\n')).toHaveLength(backup === '' ? 2 : 1)
+  expect(stderr).toContain('https://a:1')
+})
+
 test('a server without an API says that it is no Latchkey', async () => {
   const kes = Object.assign(new FakeKes(), {
     disableKey: () => Promise.reject(new NotFoundError(404, '404 page not found', 'NotFound')),

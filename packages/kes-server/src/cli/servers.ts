@@ -31,7 +31,14 @@ interface Server {
   readonly client: Client
 }
 
-type Run<Result> = (client: Client, options: { signal: AbortSignal }, endpoint: string) => Promise<Result>
+/** One server's turn to answer a call. */
+interface Turn {
+  readonly endpoint: string
+  /** To be called before anything is printed, and once anything was made: no other server is asked then. */
+  readonly stay: () => void
+}
+
+type Run<Result> = (client: Client, options: { signal: AbortSignal }, turn: Turn) => Promise<Result>
 
 export class Servers {
   /** The caller's own. */
@@ -71,14 +78,18 @@ export class Servers {
   async call<Result>(call: ApiCall, run: Run<Result>): Promise<Result> {
     let problem: unknown
     let refusedBy: Client | undefined
+    let stays = false
+    const stay = () => {
+      stays = true
+    }
     for (const { endpoint, client } of this.#servers) {
       try {
-        return await run(client, { signal: this.#signal }, endpoint)
+        return await run(client, { signal: this.#signal }, { endpoint, stay })
       } catch (error) {
         if (this.#signal.aborted) throw new Exit(1)
         problem = error
         refusedBy = isPolicyRefusal(error) ? client : undefined
-        if (!mayAnotherServerDo(error)) break
+        if (stays || !mayAnotherServerDo(error)) break
       }
     }
     const decision = refusedBy && (await this.#explainRefusal(refusedBy, call.path))

@@ -35,7 +35,7 @@ export function addStatusCommand(program: KesCommand, io: Io): void {
       withServers(io, flags, async (servers) => {
         const measured = await servers.call(
           { method: 'GET', path: '/v1/status' },
-          async (client, options, endpoint): Promise<Measured> => {
+          async (client, options, { endpoint }): Promise<Measured> => {
             await client.version(options) // Connects, so that what is measured is one round trip.
             const started = io.now()
             const status = await client.status(options)
