@@ -133,6 +133,9 @@ function hintsFor(error: KesApiError, { path }: ApiCall, { identity, decision }:
     return [`The identity ${identity} was refused ${path}: ${reason}.`]
   }
   if (error instanceof KeyNameReservedError) {
+    if (path.startsWith('/v1/key/import/')) {
+      return [`A key "${name}" was erased, and its name stays reserved: import the key under another name.`]
+    }
     const reuse = `the admin can make a new key of this name, which opens nothing old: kes key create --reuse ${name}`
     return [`A key "${name}" was erased, and its name stays reserved; ${reuse}`]
   }

@@ -388,6 +388,15 @@ describe('hints follow the line that scripts know', () => {
     expect(second).toContain('kes key create --reuse a')
   })
 
+  test('a reserved name that is imported under: that it takes another', async () => {
+    const kes = failing('importKey', new KeyNameReservedError(400, 'key already exists', 'KeyNameReserved'))
+    const { stderr } = await runKes(`key import a ${Buffer.alloc(32).toString('base64')}`, { kes })
+    expect(stderr).toBe(
+      'Error: failed to import "a": key already exists\n' +
+        'Hint: A key "a" was erased, and its name stays reserved: import the key under another name.\n',
+    )
+  })
+
   test('an erase that is pending: how to learn of its end', async () => {
     const kes = failing('deleteKey', new ErasePendingError(503, 'key is erased, but …', 'ErasePending'))
     const [first, second] = (await runKes('key rm a', { kes })).stderr.split('\n')

@@ -77,8 +77,10 @@ function addImport(group: KesCommand, io: Io): void {
     const { sealed } = flags
     if (sealed !== undefined) {
       if (text !== undefined) throw command.usageError('too many arguments')
+      refuseFlags(command, flags, OF_A_SERVER, 'with')
       return importSealed(io, name, { ...flags, sealed }, command)
     }
+    refuseFlags(command, flags, OF_A_SEALED_KEY, 'without')
     if (name === undefined) throw command.usageError('no key name specified')
     if (text === undefined) throw command.usageError('no crypto key specified')
     const { decodeArgument } = await import('./base64-argument.ts')
@@ -90,6 +92,22 @@ function addImport(group: KesCommand, io: Io): void {
       ),
     )
   })
+}
+
+const OF_A_SERVER = ['insecure', 'ca'] as const
+const OF_A_SEALED_KEY = ['config', 'reuse', 'identityFile', 'passphraseFile'] as const
+
+/** What has no effect is refused: a key must not go to another store than the one that was named. */
+function refuseFlags(
+  command: KesCommand,
+  flags: ImportFlags,
+  names: readonly (keyof ImportFlags)[],
+  preposition: 'with' | 'without',
+): void {
+  const given = names.find((name) => flags[name] !== undefined)
+  if (given === undefined) return
+  const option = given.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+  throw command.usageError(`'--${option}' has no effect ${preposition} '--sealed'`)
 }
 
 function addRemove(group: KesCommand, io: Io): void {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { generateIdentity, identityToRecipient } from 'age-encryption'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { runKes } from '../../../../test/kes-cli/harness.ts'
+import { FakeKes, runKes } from '../../../../test/kes-cli/harness.ts'
 import { loadConfigFile } from '../config/load-config.ts'
 import { KeyRing } from '../keyring/key-ring.ts'
 import { readKey, type TransferredKey } from '../keyring/key-transfer.ts'
@@ -226,6 +226,23 @@ describe('kes key import --sealed is refused', () => {
     expect(stderr).toBe(`Error: no config file specified. ${see}`)
     expect((await importInto(to, 'a', 'b')).stderr).toBe(`Error: too many arguments. ${see}`)
   })
+})
+
+test.each([
+  ['--config x a KEY', "'--config' has no effect without '--sealed'"],
+  ['--reuse a KEY', "'--reuse' has no effect without '--sealed'"],
+  ['--identity-file x a KEY', "'--identity-file' has no effect without '--sealed'"],
+  ['--passphrase-file x a KEY', "'--passphrase-file' has no effect without '--sealed'"],
+  ['--sealed x --config x -k', "'--insecure' has no effect with '--sealed'"],
+  ['--sealed x --config x --ca x', "'--ca' has no effect with '--sealed'"],
+])('kes key import %s is refused', async (args, message) => {
+  const kes = new FakeKes()
+  const key = Buffer.alloc(32).toString('base64')
+  expect(await runKes(`key import ${args.replace('KEY', key)}`, { kes })).toMatchObject({
+    code: 1,
+    stderr: `Error: ${message}. See 'kes key import --help'\n`,
+  })
+  expect(kes.calls).toEqual([])
 })
 
 describe('the text of a sealed key', () => {
