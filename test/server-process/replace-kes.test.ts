@@ -69,6 +69,10 @@ test('lead from the folder of a Go KES to a server, to one with sealed keys, and
       if (isWayBack) expect((await server?.request('PUT', '/v1/key/create/made-here'))?.status).toBe(200)
       await server?.stop()
     }
+    if (isImport) {
+      await using other = await installation.start(['--config', join(etc, 'other.yml')]) // Makes the store.
+      await other.stop()
+    }
     const env = { PATH: `${bin}:${process.env.PATH}`, ...clientOf(installation, server) }
     const { stdout } = await run('sh', ['-c', typed], { env, cwd: etc })
     const verb = words.slice(1, words[1] === 'key' ? 3 : 2).join(' ')

@@ -1,5 +1,5 @@
 // A single key goes from one store to another, and nobody on the way can read it.
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { generateIdentity, identityToRecipient } from 'age-encryption'
@@ -37,6 +37,7 @@ beforeEach(async () => {
   writeFileSync(identityFile, `# a comment\n${identity}\n`)
   writeFileSync(join(folder, 'root.key'), 'k'.repeat(32), { mode: 0o600 })
   inStore(from, ({ ring }) => ring.create(a, BY))
+  inStore(to, () => {})
 })
 
 afterEach(() => rmSync(folder, { recursive: true }))
@@ -218,6 +219,14 @@ describe('kes key import --sealed is refused', () => {
     const bytes = readFileSync(file)
     writeFileSync(file, bytes.fill(~(bytes.at(-1) ?? 0), bytes.length - 1))
     expect((await importInto(to)).stderr).toBe('Error: the key is damaged or cut off\n')
+  })
+
+  test('for a store that is not there, and none is made', async () => {
+    const path = join(folder, 'nowhere.db')
+    const nowhere = write('no.yml', `sqlite: {path: ${path}, key_file: ${join(folder, 'root.key')}}`)
+    const message = `Error: the store '${path}' does not exist\n`
+    expect(await importInto(nowhere)).toMatchObject({ code: 1, stderr: message })
+    expect(existsSync(path)).toBe(false)
   })
 
   test('without a config, or with a key beside it', async () => {

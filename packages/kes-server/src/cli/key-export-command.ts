@@ -11,7 +11,7 @@ import {
 } from './age-options.ts'
 import type { KesCommand } from './command.ts'
 import type { Io } from './io.ts'
-import { explainStoreError, readExistingKeystore, readServerConfig, withStore } from './offline-store.ts'
+import { explainStoreError, readExistingKeystore, withStore } from './offline-store.ts'
 import { CliError } from './outcome.ts'
 
 export function addKeyExportCommand(group: KesCommand, io: Io): void {
@@ -86,7 +86,7 @@ export async function importSealed(
   command: KesCommand,
 ): Promise<void> {
   if (flags.config === undefined) throw command.usageError('no config file specified')
-  const { keystore } = await readServerConfig(flags.config)
+  const keystore = await readExistingKeystore(flags.config)
   const { decodeSealedKey, importKey } = await import('../keyring/sealed-key.ts')
   const { wipeKey } = await import('../keyring/key-transfer.ts')
   const text = Buffer.concat(
