@@ -150,6 +150,24 @@ test('a source that is the target, is not there, or is in use is refused', async
   await server.stop()
 })
 
+test('stores that can not be opened yet are named, and not taken for the same one', async () => {
+  using source = await Installation.make()
+  using other = await Installation.make()
+  source.editConfig(
+    /"sqlite": \{[^}]*\}/,
+    '"vault": { "endpoint": "e", "approle": { "id": "i", "secret": "s" } }',
+  )
+  other.editConfig(
+    /"sqlite": \{[^}]*\}/,
+    '"aws": { "secretsmanager": { "endpoint": "e", "region": "r", "credentials": { "accesskey": "a", "secretkey": "s" } } }',
+  )
+  const between = (from: string, to: string) => runKes(['migrate', '--from', from, '--to', to])
+  const refused = (type: string) =>
+    failure(`the key store '${type}' is not yet supported by this version of Latchkey; supported: sqlite, fs`)
+  expect(await between(source.configFile, other.configFile)).toMatchObject(refused('vault'))
+  expect(await between(folder, other.configFile)).toMatchObject(refused('aws-secretsmanager'))
+})
+
 test('a server decrypts with the keys that came from a Go KES, and refuses those that were locked', async () => {
   makeKeys('a', 'b')
   using between = await Installation.make()

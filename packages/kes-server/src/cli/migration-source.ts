@@ -1,6 +1,7 @@
 /** Opens what `kes migrate` reads from: the store of a config file, or a folder of keys alone. */
 import { existsSync, realpathSync, statSync } from 'node:fs'
 import type { KeystoreConfig } from '../config/keystore-config.ts'
+import { assertStoreSupported } from '../config/supported-stores.ts'
 import type { MigrationSource } from '../keyring/migration-source.ts'
 import type { KeyFolder } from '../store/key-folder.ts'
 import type { Io } from './io.ts'
@@ -12,7 +13,7 @@ import { CliError } from './outcome.ts'
  *
  * @param from - a config file, or a folder of keys.
  * @param target - must be another store.
- * @throws {@link CliError}
+ * @throws {@link CliError}, UnsupportedStoreError
  */
 export async function withSource<T>(
   io: Io,
@@ -23,6 +24,7 @@ export async function withSource<T>(
   const { FolderSource, StoreSource } = await import('../keyring/migration-source.ts')
   const isPlain = isFolder(from)
   const config = isPlain ? plainFolder(from) : (await readServerConfig(from)).keystore
+  for (const keystore of [config, target]) assertStoreSupported({ keystore })
   if (placeOf(config) === placeOf(target))
     throw new CliError('the source and the target are the same key store')
   if (config.type === 'fs' && isFolder(config.path) && !(await isMade(config))) {
