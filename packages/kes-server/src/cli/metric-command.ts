@@ -10,6 +10,8 @@ import { withServers } from './with-servers.ts'
 
 const RATE_MS = 5_000
 const NANOSECONDS = 1e9
+/** Of Node, which takes a longer time for a millisecond. */
+const TIMER_MAX_MS = 2 ** 31 - 1
 
 export function addMetricCommand(program: KesCommand, io: Io): void {
   program
@@ -42,7 +44,9 @@ interface Sample {
 
 async function pause(ms: number, interruption: AbortSignal): Promise<void> {
   try {
-    await sleep(ms, undefined, { signal: interruption })
+    for (let leftMs = ms; leftMs > 0; leftMs -= TIMER_MAX_MS) {
+      await sleep(Math.min(leftMs, TIMER_MAX_MS), undefined, { signal: interruption })
+    }
   } catch (error) {
     throw interruption.aborted ? new Exit(0) : error
   }

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { API_KEY, CREATED_AT, FakeKes, IDENTITY, runKes, STATUS } from '../../../../test/kes-cli/harness.ts'
 import { formatClock } from './format.ts'
 
@@ -106,6 +106,15 @@ describe('metric', () => {
     expect(stdout).toMatch(/^ +597 \(76\.1%\) +184 \(23\.4%\) +4 \(0\.5%\) +1\.4 +1ms$/m)
     expect(stdout).toMatch(/^System +UpTime +Heap +Stack +CPUs +Threads$/m)
     expect(stdout).toMatch(/^ +9 minutes +5\.8MB +491\.5KB +2 +12$/m)
+  })
+
+  test('a rate that no timer of Node lasts for is waited for all the same', async () => {
+    const controller = new AbortController()
+    const kes = new FakeKes()
+    const metrics = vi.spyOn(kes, 'metrics')
+    setTimeout(() => controller.abort(), 50)
+    const ran = await runKes('metric --rate 600h', { kes, interruption: controller.signal })
+    expect({ code: ran.code, times: metrics.mock.calls.length }).toEqual({ code: 0, times: 1 })
   })
 
   test('a failure says what failed, and a rate must be a duration', async () => {
