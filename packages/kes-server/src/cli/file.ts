@@ -1,11 +1,8 @@
 /** Reads and writes small files of keys and certificates. */
 import { randomUUID } from 'node:crypto'
 import {
-  closeSync,
   createReadStream,
-  fsyncSync,
   linkSync,
-  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -73,8 +70,49 @@ export async function* readLines(path: string): AsyncGenerator<RawLine> {
   if (rest.length > 0) yield { bytes: Buffer.concat(rest), isWhole: false }
 }
 
+/** All of a file, on the disk, under another name in the same folder until it takes its own. */
+export class StagedFile {
+  readonly path: string
+  readonly #temporary: string
+
+  /** @throws {@link CliError}, and nothing is left. */
+  constructor(path: string, text: string, mode: number) {
+    this.path = path
+    this.#temporary = join(dirname(path), `.${randomUUID()}.tmp`)
+    try {
+      if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
+        throw new CliError(`open ${path}: ${PROBLEMS.EISDIR}`)
+      writeFileSync(this.#temporary, text, { flag: 'wx', mode, flush: true })
+    } catch (error) {
+      this.discard()
+      throw fileError(path, error)
+    }
+  }
+
+  /**
+   * @returns false, and nothing has changed, if the file exists and must not be replaced.
+   * @throws {@link CliError}
+   */
+  place({ replace }: { replace: boolean }): boolean {
+    try {
+      if (replace) renameSync(this.#temporary, this.path)
+      else linkSync(this.#temporary, this.path)
+      return true
+    } catch (error) {
+      if (!replace && codeOf(error) === 'EEXIST') return false
+      throw fileError(this.path, error)
+    } finally {
+      this.discard()
+    }
+  }
+
+  discard(): void {
+    rmSync(this.#temporary, { force: true })
+  }
+}
+
 /**
- * Writes all or nothing, and durably: first to a file of another name in the same folder.
+ * Writes all or nothing, and durably.
  *
  * @returns false, and nothing has changed, if the file exists and must not be replaced.
  * @throws {@link CliError}
@@ -84,27 +122,11 @@ export function writeFileAtomically(
   text: string,
   { mode, replace }: { mode: number; replace: boolean },
 ): boolean {
-  const temporary = join(dirname(path), `.${randomUUID()}.tmp`)
-  try {
-    const file = openSync(temporary, 'wx', mode)
-    try {
-      writeFileSync(file, text)
-      fsyncSync(file)
-    } finally {
-      closeSync(file)
-    }
-    if (replace) renameSync(temporary, path)
-    else linkSync(temporary, path)
-    return true
-  } catch (error) {
-    if (!replace && codeOf(error) === 'EEXIST') return false
-    throw fileError(path, error)
-  } finally {
-    rmSync(temporary, { force: true })
-  }
+  return new StagedFile(path, text, mode).place({ replace })
 }
 
 export function fileError(path: string, error: unknown): CliError {
+  if (error instanceof CliError) return error
   const code = codeOf(error)
   return new CliError(`open ${path}: ${PROBLEMS[code] ?? code.toLowerCase()}`)
 }

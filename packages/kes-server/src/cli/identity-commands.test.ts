@@ -1,7 +1,16 @@
 import { X509Certificate } from 'node:crypto'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { ApiKey, decryptPrivateKey, identityOfCertificate } from '@latchkey/kms-client'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ADMIN, API_KEY, CREATED_AT, IDENTITY, runKes } from '../../../../test/kes-cli/harness.ts'
@@ -265,6 +274,35 @@ The identity can be computed again via:
   test('a folder that does not exist is named', async () => {
     const { stderr } = await runKes('identity new --key /nowhere/a.key --cert /nowhere/a.crt')
     expect(stderr).toBe('Error: open /nowhere/a.key: no such file or directory\n')
+  })
+
+  test('one path for both files is refused, however it is written, and a key stays as it was', async () => {
+    write('a.key', 'mine')
+    symlinkSync(folder, path('link'))
+    for (const cert of ['a.key', './a.key', 'link/a.key']) {
+      const file = `${folder}/${cert}`
+      expect(await newFiles(['-f', '--cert', file])).toMatchObject({
+        code: 1,
+        stdout: '',
+        stderr: `Error: '--key' and '--cert' are the same file '${file}'\n`,
+      })
+    }
+    expect(readFileSync(path('a.key'), 'utf8')).toBe('mine')
+  })
+
+  test.each([
+    ['/nowhere/a.crt', [], 'no such file or directory'],
+    ['/nowhere/a.crt', ['-f'], 'no such file or directory'],
+    ['folder', ['-f'], 'is a directory'],
+  ])('a certificate that can not be written to %s leaves no key (%j)', async (cert, flags, problem) => {
+    mkdirSync(path('folder'))
+    const file = resolve(folder, cert)
+    expect(await newFiles(['--cert', file, ...flags])).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: `Error: open ${file}: ${problem}\n`,
+    })
+    expect(readdirSync(folder)).toEqual(['folder'])
   })
 
   test('--encrypt asks twice, and the key needs the password from then on', async () => {

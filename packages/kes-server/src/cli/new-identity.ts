@@ -1,7 +1,8 @@
 /** `kes identity new`: a key pair, as an API key and, if asked for, as PEM files of private key and certificate. */
-import { existsSync } from 'node:fs'
+import { existsSync, realpathSync, rmSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
 import { ApiKey, encryptPrivateKey, makeCertificate } from '@latchkey/kms-client'
-import { writeFileAtomically } from './file.ts'
+import { StagedFile } from './file.ts'
 import type { Io } from './io.ts'
 import { CliError } from './outcome.ts'
 
@@ -26,6 +27,7 @@ export async function newIdentity(io: Io, options: NewIdentityOptions): Promise<
   io.stdout.write(describe(apiKey, options.files))
 }
 
+/** Both or none: both are whole on their disks before the first takes its name. */
 async function writeFiles(
   io: Io,
   apiKey: ApiKey,
@@ -33,6 +35,8 @@ async function writeFiles(
   files: { key: string; cert: string },
 ): Promise<void> {
   const { replace } = options
+  if (placeOf(files.key) === placeOf(files.cert))
+    throw new CliError(`'--key' and '--cert' are the same file '${files.cert}'`)
   if (!replace && existsSync(files.key)) throw new CliError(KEY_EXISTS)
   if (!replace && existsSync(files.cert)) throw new CliError(CERT_EXISTS)
 
@@ -40,8 +44,25 @@ async function writeFiles(
     ? encryptPrivateKey(apiKey.privateKey, await askNewPassword(io))
     : apiKey.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
   const certPem = makeCertificatePem(io, apiKey, options)
-  if (!writeFileAtomically(files.key, keyPem, { mode: 0o600, replace })) throw new CliError(KEY_EXISTS)
-  if (!writeFileAtomically(files.cert, certPem, { mode: 0o644, replace })) throw new CliError(CERT_EXISTS)
+  const key = new StagedFile(files.key, keyPem, 0o600)
+  try {
+    const cert = new StagedFile(files.cert, certPem, 0o644)
+    if (!cert.place({ replace })) throw new CliError(CERT_EXISTS)
+    try {
+      if (!key.place({ replace })) throw new CliError(KEY_EXISTS)
+    } catch (error) {
+      if (!replace) rmSync(files.cert, { force: true })
+      throw error
+    }
+  } finally {
+    key.discard()
+  }
+}
+
+/** Without symbolic links in front of the name; a link of that name would be replaced. */
+function placeOf(path: string): string {
+  const folder = dirname(path)
+  return join(existsSync(folder) ? realpathSync(folder) : resolve(folder), basename(path))
 }
 
 function makeCertificatePem(io: Io, apiKey: ApiKey, options: NewIdentityOptions): string {
