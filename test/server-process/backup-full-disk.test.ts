@@ -117,9 +117,7 @@ test('a full disk where the file is to be leaves no file, and nothing on the dis
     const failed = await kes('backup', 'create', '--recipient', recipient, target)
     expect(failed).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining(
-        `the file '${target}' can not be written: there is no space left on its disk`,
-      ),
+      stderr: expect.stringContaining(`the file '${target}' can not be written: no space left on device`),
     })
     expect(readdirSync(small.folder)).toEqual(['filler'])
     expect(spoolsOf(server)).toBe(0)

@@ -82,6 +82,22 @@ test('a file that exists is not replaced, and one that fails leaves nothing', as
   expect(readdirSync(folder)).toEqual([])
 })
 
+test('a disk that fails is told in words, of the file that was asked for', async () => {
+  const encrypter = encrypterFor({ recipients: [recipient] })
+  for (const [file, problem] of [
+    [join(folder, 'nowhere', 'x.age'), 'no such file or directory'],
+    ['/dev/null/x.age', 'not a directory'],
+  ] as const) {
+    const error = new AgeError(`the file '${file}' can not be written: ${problem}`)
+    await expect(writeAgeFile(file, encrypter, pieces())).rejects.toThrow(error)
+  }
+  await expect(writeAgeFile(join(folder, 'x'.repeat(300)), encrypter, pieces())).rejects.toThrow(
+    /can not be written: file name too long$/,
+  )
+  path = folder
+  await expect(read()).rejects.toThrow(new AgeError('the backup can not be read: is a directory'))
+})
+
 test.each(['age1', 'ssh-ed25519 AAAA', 'AGE-SECRET-KEY-1', ''])('%j is no recipient', (text) => {
   expect(() => encrypterFor({ recipients: [text] })).toThrow(/is no age recipient/)
 })

@@ -4,10 +4,19 @@
  */
 
 import { randomUUID } from 'node:crypto'
-import { closeSync, createReadStream, fsyncSync, linkSync, openSync, rmSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  createReadStream,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Decrypter, Encrypter } from 'age-encryption'
-import { isDiskFull } from '../disk/disk-full.ts'
+import { diskProblemOf } from '../disk/disk-problem.ts'
 
 /** Who may read a file. */
 export type AgeKey = { readonly passphrase: string } | { readonly recipients: readonly string[] }
@@ -37,7 +46,7 @@ export function encrypterFor(key: AgeKey): Encrypter {
 /**
  * Writes all of the text, or nothing: the file has its name only once it is whole and on the disk.
  *
- * @throws {@link AgeError} if there is a file of this name or no space for it, or what the disk answers.
+ * @throws {@link AgeError} if there is a file of this name, or none can be written.
  */
 export async function writeAgeFile(
   path: string,
@@ -45,8 +54,8 @@ export async function writeAgeFile(
   text: AsyncIterable<Uint8Array>,
 ): Promise<void> {
   const temporary = join(dirname(path), `.${randomUUID()}.tmp`)
-  const file = openSync(temporary, 'wx', 0o600)
   try {
+    const file = openSync(temporary, 'wx', 0o600)
     try {
       const encrypted = await encrypter.encrypt(ReadableStream.from(text) as ReadableStream<Uint8Array>)
       for await (const chunk of encrypted) writeWhole(file, chunk)
@@ -56,14 +65,12 @@ export async function writeAgeFile(
     }
     linkSync(temporary, path)
   } catch (error) {
+    if (!(error instanceof Error && 'syscall' in error)) throw error
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EEXIST') throw new AgeError(`the file '${path}' exists already`, { cause: error })
-    if (!isDiskFull(error)) throw error
-    throw new AgeError(`the file '${path}' can not be written: there is no space left on its disk`, {
-      cause: error,
-    })
+    throw new AgeError(`the file '${path}' can not be written: ${diskProblemOf(error)}`, { cause: error })
   } finally {
-    rmSync(temporary, { force: true })
+    if (existsSync(temporary)) rmSync(temporary)
   }
 }
 
@@ -112,9 +119,11 @@ function decrypterOf(unlock: AgeUnlock): Decrypter {
   return decrypter
 }
 
-/** The errors of the disk stay as they are; those of the format say little. */
+/** The errors of the format say little. */
 function explain(error: unknown, isOpen: boolean, what: string): unknown {
-  if (!(error instanceof Error) || error instanceof AgeError || 'syscall' in error) return error
+  if (!(error instanceof Error) || error instanceof AgeError) return error
+  if ('syscall' in error)
+    return new AgeError(`the ${what} can not be read: ${diskProblemOf(error)}`, { cause: error })
   return isOpen
     ? new AgeError(`the ${what} is damaged or cut off`, { cause: error })
     : new AgeError(`the ${what} is no age file, is damaged, or is not for this passphrase or identity`, {

@@ -3,7 +3,6 @@ import type { BackupInfo } from '@latchkey/kms-client'
 import { addEncryptOptions, type EncryptFlags, readAgeKey } from './age-options.ts'
 import type { ClientFlags, KesCommand, OutputFlags } from './command.ts'
 import { type Io, printJson } from './io.ts'
-import { CliError } from './outcome.ts'
 import { ProgressBar } from './progress-bar.ts'
 import { withServers } from './with-servers.ts'
 
@@ -30,8 +29,8 @@ as they are in the store: to use them takes a passphrase or key file of the stor
     )
   command.action(async (file: string | undefined, flags: CreateFlags) => {
     if (file === undefined) throw command.usageError('no backup file specified')
-    const { existsSync } = await import('node:fs')
-    if (existsSync(file)) throw new CliError(`the file '${file}' exists already`)
+    const { assertCanMake } = await import('./file.ts')
+    assertCanMake(file)
     const { encrypterFor, writeAgeFile } = await import('../backup/age-file.ts')
     const encrypter = encrypterFor(await readAgeKey(io, flags, command, 'backup'))
     const bar = new ProgressBar(io, 'bytes')

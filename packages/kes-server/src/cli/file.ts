@@ -1,7 +1,10 @@
 /** Reads and writes small files of keys and certificates. */
 import { randomUUID } from 'node:crypto'
 import {
+  accessSync,
+  constants,
   createReadStream,
+  existsSync,
   linkSync,
   readdirSync,
   readFileSync,
@@ -11,14 +14,8 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { diskProblemOf } from '../disk/disk-problem.ts'
 import { CliError } from './outcome.ts'
-
-const PROBLEMS: Readonly<Record<string, string>> = {
-  ENOENT: 'no such file or directory',
-  EACCES: 'permission denied',
-  EISDIR: 'is a directory',
-  ENOTDIR: 'not a directory',
-}
 
 /** @throws {@link CliError} `open x.pem: no such file or directory` */
 export function readTextFile(path: string): string {
@@ -70,6 +67,20 @@ export async function* readLines(path: string): AsyncGenerator<RawLine> {
   if (rest.length > 0) yield { bytes: Buffer.concat(rest), isWhole: false }
 }
 
+/**
+ * To be asked before something is made that goes into a new file.
+ *
+ * @throws {@link CliError} if there is a file of this name, or can't be one.
+ */
+export function assertCanMake(path: string): void {
+  if (existsSync(path)) throw new CliError(`the file '${path}' exists already`)
+  try {
+    accessSync(`${dirname(path)}/`, constants.W_OK | constants.X_OK)
+  } catch (error) {
+    throw fileError(path, error)
+  }
+}
+
 /** All of a file, on the disk, under another name in the same folder until it takes its own. */
 export class StagedFile {
   readonly path: string
@@ -81,7 +92,7 @@ export class StagedFile {
     this.#temporary = join(dirname(path), `.${randomUUID()}.tmp`)
     try {
       if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
-        throw new CliError(`open ${path}: ${PROBLEMS.EISDIR}`)
+        throw new CliError(`open ${path}: is a directory`)
       writeFileSync(this.#temporary, text, { flag: 'wx', mode, flush: true })
     } catch (error) {
       this.discard()
@@ -99,7 +110,7 @@ export class StagedFile {
       else linkSync(this.#temporary, this.path)
       return true
     } catch (error) {
-      if (!replace && codeOf(error) === 'EEXIST') return false
+      if (!replace && error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
       throw fileError(this.path, error)
     } finally {
       this.discard()
@@ -107,7 +118,7 @@ export class StagedFile {
   }
 
   discard(): void {
-    rmSync(this.#temporary, { force: true })
+    if (existsSync(this.#temporary)) rmSync(this.#temporary)
   }
 }
 
@@ -127,12 +138,5 @@ export function writeFileAtomically(
 
 export function fileError(path: string, error: unknown): CliError {
   if (error instanceof CliError) return error
-  const code = codeOf(error)
-  return new CliError(`open ${path}: ${PROBLEMS[code] ?? code.toLowerCase()}`)
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string'
-    ? error.code
-    : String(error)
+  return new CliError(`open ${path}: ${diskProblemOf(error)}`)
 }

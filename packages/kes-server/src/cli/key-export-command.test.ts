@@ -173,6 +173,13 @@ describe('kes key export is refused', () => {
     expect(inStore(from, ({ ring }) => ring.describe(a).revision)).toBe(1)
   })
 
+  test('for a folder that is not there, before anything is recorded', async () => {
+    file = join(folder, 'nowhere', 'a.age')
+    const message = `Error: open ${file}: no such file or directory\n`
+    expect(await exportA()).toMatchObject({ code: 1, stderr: message })
+    expect(inStore(from, ({ ring }) => ring.describe(a).revision)).toBe(1)
+  })
+
   test('for a short passphrase, two that differ, and a store that is not there', async () => {
     const args = ['key', 'export', '--config', from, 'a', file]
     const stderrWith = async (...passwords: string[]) => (await runKes(args, { passwords })).stderr

@@ -1,5 +1,4 @@
 /** `kes key export`, and `kes key import --sealed`: a single key on its way from one store to another. */
-import { existsSync } from 'node:fs'
 import { parseKeyName } from '../names.ts'
 import {
   addDecryptOptions,
@@ -10,9 +9,9 @@ import {
   readAgeKey,
 } from './age-options.ts'
 import type { KesCommand } from './command.ts'
+import { assertCanMake } from './file.ts'
 import type { Io } from './io.ts'
 import { explainStoreError, readExistingKeystore, withStore } from './offline-store.ts'
-import { CliError } from './outcome.ts'
 
 export function addKeyExportCommand(group: KesCommand, io: Io): void {
   const command = addEncryptOptions(
@@ -33,7 +32,7 @@ Whoever can open the file has the key, and all that was encrypted with it. 'kes 
     if (name === undefined) throw command.usageError('no key name specified')
     if (file === undefined) throw command.usageError('no file specified')
     if (flags.config === undefined) throw command.usageError('no config file specified')
-    if (existsSync(file)) throw new CliError(`the file '${file}' exists already`)
+    assertCanMake(file)
     const keystore = await readExistingKeystore(flags.config)
     const { encrypterFor, writeAgeFile } = await import('../backup/age-file.ts')
     const { encodeSealedKey, exportKey } = await import('../keyring/sealed-key.ts')

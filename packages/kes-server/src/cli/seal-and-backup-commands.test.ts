@@ -34,6 +34,8 @@ test.each([
   ['seal add-slot', 'reading password: inappropriate ioctl for device'],
   ['backup create', `no backup file specified. See 'kes backup create --help'`],
   ['backup create --recipient age1 /dev/null', "the file '/dev/null' exists already"],
+  ['backup create --recipient age1 /nowhere/x', 'open /nowhere/x: no such file or directory'],
+  ['backup create --recipient age1 /dev/null/x', 'open /dev/null/x: not a directory'],
   ['backup verify', `no backup file specified. See 'kes backup verify --help'`],
   ['backup verify none', 'open none: no such file or directory'],
   ['backup restore', `no backup file specified. See 'kes backup restore --help'`],
