@@ -28,6 +28,8 @@ import { asStartError, StoreOpenError } from './store/open-errors.ts'
 import { SqliteStore, type SqliteStoreOptions } from './store/sqlite-store.ts'
 import { draftOf } from './store/store-place.ts'
 
+export { readKeyFile }
+
 export interface OpenStore {
   readonly store: SqliteStore
   readonly seal: Seal

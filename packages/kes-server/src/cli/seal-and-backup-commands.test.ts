@@ -1,5 +1,5 @@
 // What `kes seal` and `kes backup` refuse before they ask anybody, and what they ask for.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { NotAllowedError } from '@latchkey/kms-client'
@@ -89,6 +89,25 @@ test('a passphrase of any bytes is sent as a server reads it from the same file'
     code: 1,
     stderr: 'Error: the passphrase in the standard input is not UTF-8: put it into a file\n',
   })
+})
+
+test('a new key file is refused as the server would refuse it, before anybody is asked', async () => {
+  const kes = new FakeKes()
+  const path = file('root.key', 'k'.repeat(32))
+  const add = () => runKes(`seal add-slot --key-file ${path}`, { kes, passwords: ['opens it'] })
+  const refused = async (stderr: string) => {
+    expect(await add()).toMatchObject({ code: 1, stderr: `Error: ${stderr}\n` })
+    expect(kes.calls).toEqual([])
+  }
+  chmodSync(path, 0o644)
+  await refused(`the key file '${path}' is open to other users: run chmod 600 '${path}'`)
+  chmodSync(path, 0o600)
+  expect(await add()).toMatchObject({ code: 0 })
+  kes.calls.length = 0
+  writeFileSync(path, 'short')
+  await refused(`the key file '${path}' has 5 bytes: it must have 32 to 65536`)
+  rmSync(path)
+  await refused(`open ${path}: no such file or directory`)
 })
 
 test('a rotation asks for the passphrases of slots that are kept, and for nothing of the own one', async () => {

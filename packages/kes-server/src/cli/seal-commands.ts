@@ -7,7 +7,14 @@ import { CliError } from './outcome.ts'
 import { paint } from './paint.ts'
 import { ProgressBar } from './progress-bar.ts'
 import type { SealAccess, SealFlags } from './seal-access.ts'
-import { askNewPassphrase, askPassphrase, readKeyFile, readPassphrase, readSecret } from './secret-source.ts'
+import {
+  askNewPassphrase,
+  askPassphrase,
+  readKeyFile,
+  readNewKeyFile,
+  readPassphrase,
+  readSecret,
+} from './secret-source.ts'
 
 const WHERE_HELP = `
 Asks the server of KES_SERVER, as the admin. With --config it works on the store of that config file instead, while no
@@ -106,7 +113,7 @@ function addAddSlot(group: KesCommand, io: Io): void {
   const command = sealCommand(group, 'add-slot', 'Let another passphrase or key file open the store')
     .option('--label <text>', 'What to call the slot')
     .option('--passphrase-file <file>', 'The new passphrase; without this and the next it is asked for')
-    .option('--key-file <file>', 'The new key file: 32 random bytes or more')
+    .option('--key-file <file>', 'The new key file: 32 random bytes or more, which only its owner may read')
     .option('--unlock-passphrase-file <file>', 'A passphrase that opens the store already')
     .option('--unlock-key-file <file>', 'A key file that opens the store already')
   command.action(async (flags: AddFlags) => {
@@ -117,7 +124,7 @@ function addAddSlot(group: KesCommand, io: Io): void {
         (seal.isUnlocked
           ? undefined
           : { passphrase: await askPassphrase(io, 'Passphrase that opens the store: ') })
-      const secret = (await readSecret(io, flags, command)) ?? {
+      const secret = (await readSecret(io, flags, command, readNewKeyFile)) ?? {
         passphrase: await askNewPassphrase(io, 'New passphrase: '),
       }
       const kind = 'passphrase' in secret ? 'passphrase' : 'key file'

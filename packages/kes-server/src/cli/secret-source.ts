@@ -17,17 +17,22 @@ export interface SecretFlags {
   readonly keyFile?: string | undefined
 }
 
-/** @returns the secret of the file that was named; undefined if none was. @throws {@link CliError} */
+/**
+ * @param read - reads the key file.
+ * @returns the secret of the file that was named; undefined if none was.
+ * @throws {@link CliError}, and what `read` throws.
+ */
 export async function readSecret(
   io: Io,
   flags: SecretFlags,
   command: KesCommand,
+  read: (path: string) => Buffer | Promise<Buffer> = readKeyFile,
 ): Promise<SealSecret | undefined> {
   const { passphraseFile, keyFile } = flags
   if (passphraseFile !== undefined && keyFile !== undefined)
     throw command.usageError('a passphrase and a key file are two secrets: name one')
   if (passphraseFile !== undefined) return { passphrase: await readPassphrase(io, passphraseFile) }
-  return keyFile === undefined ? undefined : { keyFile: readKeyFile(keyFile) }
+  return keyFile === undefined ? undefined : { keyFile: await read(keyFile) }
 }
 
 /**
@@ -64,6 +69,17 @@ export async function askNewPassphrase(io: Io, prompt: string): Promise<Uint8Arr
   return Buffer.from(passphrase)
 }
 
+/** As a server reads it at its start, and what that refuses. @throws {@link CliError}, UnfitSecretError */
+export async function readNewKeyFile(path: string): Promise<Buffer> {
+  const { readKeyFile: readAtStart } = await import('../open-store.ts')
+  try {
+    return readAtStart(path)
+  } catch (error) {
+    throw error instanceof Error && error.cause !== undefined ? fileError(path, error.cause) : error
+  }
+}
+
+/** One that opens a store already, from wherever it comes. @throws {@link CliError} */
 export function readKeyFile(path: string): Buffer {
   try {
     return readFileSync(path)
