@@ -126,6 +126,10 @@ test.each([
   [['--from', 'x', '--to', 'y', '-e', 'e'], "cannot use '-e / --enclave' and '--to' flag"],
   [['--from', 'x', '--to', 'y', '-a', 'k'], "cannot use '-a / --api-key' and '--to' flag"],
   [['--from', 'x', '--to', 'y', 'a', 'b'], "too many arguments. See 'kes migrate --help'"],
+  [
+    ['--from', 'x', '--to', 'y', '['],
+    `invalid pattern "[": syntax error in pattern. See 'kes migrate --help'`,
+  ],
   [['--from', 'x', '--to', '/nope.yml'], 'open /nope.yml: no such file or directory'],
 ])('kes migrate %j is refused', async (args, message) => {
   expect(await runKes(['migrate', ...args])).toMatchObject(failure(message))

@@ -1,8 +1,8 @@
 /** `kes migrate`: copies keys from one key store to another, while no server has either open. */
-import { matchesGlob } from 'node:path'
 import { Option } from 'commander'
 import type { MigrationOptions, MigrationResult } from '../keyring/migration.ts'
 import type { KesCommand } from './command.ts'
+import { parseGlob } from './glob.ts'
 import type { Io } from './io.ts'
 import { withSource } from './migration-source.ts'
 import { shown } from './name-list.ts'
@@ -58,13 +58,16 @@ Examples:
   for (const [, flags] of OTHER_SERVER) command.addOption(new Option(flags).hideHelp())
   command.action(async (pattern = '*', flags: MigrateFlags) => {
     const { from, to } = checkFlags(flags)
+    const chosen = parseGlob(pattern)
+    if (chosen === undefined)
+      throw command.usageError(`invalid pattern "${pattern}": syntax error in pattern`)
     const { keystore, keysOptions } = await readServerConfig(to)
     const isDryRun = flags.dryRun === true
     const result = await withSource(io, from, keystore, async (source) => {
       const { migrateKeys } = await import('../keyring/migration.ts')
       const progress = new ProgressBar(io, 'keys')
       const options: MigrationOptions = {
-        isChosen: (name) => matchesGlob(name, pattern),
+        isChosen: (name) => chosen.test(name),
         onConflict: flags.force ? 'replace' : flags.merge ? 'skip' : 'stop',
         erasedNames: keysOptions.erasedNames,
         isDryRun,
