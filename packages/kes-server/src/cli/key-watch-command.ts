@@ -31,13 +31,13 @@ export function addKeyWatchCommand(group: KesCommand, io: Io): void {
         failure: 'failed to watch keys',
       } as const
       await withServers(io, flags, (servers) =>
-        servers.call(call, async (client, { signal }, { stay }) => {
+        servers.call(call, async (client, { signal }, { endpoint, stay }) => {
           const header = row('Time (UTC)', 'Change', 'State'.padEnd(STATE_COLUMNS), 'Key')
           const onOpen = () => {
             stay()
             if (!flags.json) io.stdout.write(`${paint('bold', header, io.stdout, io.env, flags.color)}\n`)
           }
-          await untilInterrupted(io, async () => {
+          await untilInterrupted(io, endpoint, async () => {
             for await (const event of client.watchKeys(prefix, { signal, onOpen })) {
               if (flags.json) printJson(io, documentOf(event))
               else if (event.event !== 'snapshot-end') io.stdout.write(`${describe(io, event, flags)}\n`)

@@ -35,13 +35,13 @@ export function addLogCommand(program: KesCommand, io: Io): void {
 
 function printAuditLog(io: Io, flags: LogFlags): Promise<void> {
   return withServers(io, flags, (servers) =>
-    servers.call({ method: 'GET', path: '/v1/log/audit' }, async (client, { signal }, { stay }) => {
+    servers.call({ method: 'GET', path: '/v1/log/audit' }, async (client, { signal }, { endpoint, stay }) => {
       const header = row(['Time', 'Status', 'Identity', 'IP', 'API'], 'Latency')
       const onOpen = () => {
         stay()
         if (!flags.json) io.stdout.write(`${paint('bold', header, io.stdout, io.env)}\n`)
       }
-      await untilInterrupted(io, async () => {
+      await untilInterrupted(io, endpoint, async () => {
         for await (const event of client.auditLog({ signal, onOpen })) {
           if (flags.json) printJson(io, auditDocument(event))
           else io.stdout.write(`${auditRow(io, event)}\n`)
@@ -53,8 +53,8 @@ function printAuditLog(io: Io, flags: LogFlags): Promise<void> {
 
 function printErrorLog(io: Io, flags: LogFlags): Promise<void> {
   return withServers(io, flags, (servers) =>
-    servers.call({ method: 'GET', path: '/v1/log/error' }, (client, { signal }, { stay }) =>
-      untilInterrupted(io, async () => {
+    servers.call({ method: 'GET', path: '/v1/log/error' }, (client, { signal }, { endpoint, stay }) =>
+      untilInterrupted(io, endpoint, async () => {
         for await (const { message } of client.errorLog({ signal, onOpen: stay })) {
           if (flags.json) printJson(io, { message })
           else io.stdout.write(`${withoutControls(message)}\n`)

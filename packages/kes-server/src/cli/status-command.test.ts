@@ -146,7 +146,16 @@ describe('log', () => {
     ['log --error', 'time=… level=ERROR msg="it broke"\n'],
     ['log --error --json', '{"message":"time=… level=ERROR msg=\\"it broke\\""}\n'],
   ])('kes %s', async (args, stdout) => {
-    expect(await runKes(args, { env })).toMatchObject({ code: 0, stdout, stderr: '' })
+    const interruption = AbortSignal.abort()
+    expect(await runKes(args, { env, interruption })).toMatchObject({ code: 0, stdout, stderr: '' })
+  })
+
+  test.each(['log', 'log --error --json'])('kes %s says that the server has ended it', async (args) => {
+    const { code, stderr } = await runKes(args, { env })
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(/^Error: .*\/v1\/log\/(?:audit|error)": the server ended the stream\n/),
+    })
   })
 
   test('what a client has chosen moves no cursor and makes no row', async () => {
