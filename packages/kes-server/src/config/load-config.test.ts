@@ -367,6 +367,8 @@ test.each([
 test('a file that is not there is refused in the words of KES', () => {
   expect(() => loadConfigFile('./nope.yml')).toThrow('open ./nope.yml: no such file or directory')
   expect(() => loadConfigFile('')).toThrow('open : no such file or directory')
+  const long = `./${'x'.repeat(300)}.yml`
+  expect(() => loadConfigFile(long)).toThrow(`open ${long}: file name too long`)
   expect(() => loadConfigFile(import.meta.dirname)).toThrow(`read ${import.meta.dirname}: is a directory`)
 })
 
