@@ -33,9 +33,12 @@ import {
 } from '../sandbox/certificates.ts'
 import { startTestServer, type TestServer } from '../sandbox/server.ts'
 import { Installation } from '../server-process/installation.ts'
+import { runKes as runProcess } from '../server-process/server-process.ts'
 import { runKes } from './harness.ts'
 
 const DAY_MS = 86_400_000
+const NOBODY = 65534
+const IS_ROOT = process.getuid?.() === 0
 
 let folder: string
 let file: (name: string, content: string | Buffer, mode?: number) => string
@@ -424,6 +427,27 @@ describe("a server's side", () => {
 
   const examine = (...args: string[]) => doctor({ args: ['--config', installation.configFile, ...args] })
 
+  /** Runs it as a user for whom permissions count; they don't for root. All files are given to that user. */
+  async function examineAsNobody(): Promise<Examined> {
+    if (IS_ROOT) {
+      for (const entry of ['.', ...readdirSync(installation.folder, { recursive: true })]) {
+        chownSync(join(installation.folder, String(entry)), NOBODY, NOBODY)
+      }
+    }
+    const args = ['doctor', '--json', '--config', installation.configFile]
+    const { code, stdout, stderr } = await runProcess(args, IS_ROOT ? { uid: NOBODY } : {})
+    expect(stderr).toBe('')
+    const findings: Finding[] = JSON.parse(stdout)
+    return { code: code ?? -1, findings, wrong: wrongOf(findings) }
+  }
+
+  /** A folder that its owner may not look into. */
+  function closedFolder(name: string): string {
+    const path = join(installation.folder, name)
+    mkdirSync(path, { mode: 0 })
+    return path
+  }
+
   /** Runs a server once, which makes the store. */
   async function makeStore(): Promise<void> {
     await using server = await installation.start()
@@ -530,7 +554,7 @@ no problems, no warnings
   })
 
   test('root is told that it sees more than the server will', async ({ skip }) => {
-    if (process.getuid?.() !== 0) skip('only root can give a file away')
+    if (!IS_ROOT) skip('only root can give a file away')
     await makeStore()
     chownSync(installation.storeFile, 10_001, 10_001)
     const examined = await examine()
@@ -562,6 +586,17 @@ no problems, no warnings
       `openssl x509 -in ${installation.folder}/server.crt -noout -pubkey`,
       `openssl pkey -in ${installation.folder}/server.key -pubout`,
     ])
+  })
+
+  test('a folder of CAs that can not be read is told, and all else is looked at', async () => {
+    await makeStore()
+    const cas = closedFolder('cas')
+    installation.editConfig('"tls": {', `"tls": { "auth": "on", "ca": "${cas}",`)
+    const { wrong, findings } = await examineAsNobody()
+    expect(wrong).toEqual([
+      `problem certificate: failed to read TLS CA certificates: open ${cas}: permission denied`,
+    ])
+    expect(findings.at(-1)?.check).toBe('disk')
   })
 
   test.each([

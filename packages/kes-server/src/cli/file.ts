@@ -6,7 +6,6 @@ import {
   createReadStream,
   existsSync,
   linkSync,
-  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -15,6 +14,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { diskProblemOf } from '../disk/disk-problem.ts'
+import { filesOf } from '../tls/files-of.ts'
 import { CliError } from './outcome.ts'
 
 /** @throws {@link CliError} `open x.pem: no such file or directory` */
@@ -29,9 +29,7 @@ export function readTextFile(path: string): string {
 /** The texts of a file, or of all files of a folder, in the order of their names. */
 export function readTextFiles(path: string): string[] {
   try {
-    if (!statSync(path).isDirectory()) return [readFileSync(path, 'utf8')]
-    const entries = readdirSync(path, { withFileTypes: true }).map(({ name }) => join(path, name))
-    return entries.sort().flatMap((file) => (statSync(file).isFile() ? [readFileSync(file, 'utf8')] : []))
+    return filesOf(path).map((file) => readFileSync(file, 'utf8'))
   } catch (error) {
     throw fileError(path, error)
   }

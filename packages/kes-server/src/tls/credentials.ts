@@ -1,7 +1,7 @@
 /** The server's key pair and the client CAs, read from the files that the config names. */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
-import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { filesOf } from './files-of.ts'
 
 /** A TLS file is missing, damaged or does not fit; the message is one line for the operator. */
 export class CredentialsError extends Error {
@@ -100,17 +100,13 @@ function readPrivateKey(
 export function readClientCas(path: string): string[] {
   const problem = (text: string): CredentialsError =>
     new CredentialsError(`failed to read TLS CA certificates: ${text}`)
-  let isFolder: boolean
+  let files: string[]
   try {
-    isFolder = statSync(path).isDirectory()
+    files = filesOf(path)
   } catch (error) {
-    throw problem(`stat ${path}: ${reasonOf(error)}`)
+    const { syscall, path: place = path } = error as NodeJS.ErrnoException
+    throw problem(`${syscall === 'stat' ? 'stat' : 'open'} ${place}: ${reasonOf(error)}`)
   }
-  const files = isFolder
-    ? readdirSync(path, { withFileTypes: true })
-        .filter((entry) => !entry.isDirectory())
-        .map(({ name }) => join(path, name))
-    : [path]
   return files.flatMap((file) => {
     const blocks = pemBlocks(readText(file, problem))
     if (blocks.length === 0 || blocks.some(({ type }) => type !== 'CERTIFICATE')) {
