@@ -599,6 +599,17 @@ no problems, no warnings
     expect(findings.at(-1)?.check).toBe('disk')
   })
 
+  test('a private key in a folder that can not be looked into is told, and all else is looked at', async () => {
+    await makeStore()
+    const closed = closedFolder('closed')
+    installation.editConfig('server.key', 'closed/server.key')
+    const { wrong, findings } = await examineAsNobody()
+    expect(wrong).toEqual([
+      `problem certificate: failed to read TLS certificate: open ${closed}/server.key: permission denied`,
+    ])
+    expect(findings.at(-1)?.check).toBe('disk')
+  })
+
   test.each([
     ['has ended', { validity: validityOf(-1) }, /^problem expiry: the certificate has ended at /],
     ['ends soon', { validity: validityOf(3.5) }, /^warning expiry: the certificate ends at \S+, in 3 days$/],

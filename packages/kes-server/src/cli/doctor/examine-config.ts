@@ -128,14 +128,23 @@ function checkMode(
   grade: 'problem' | 'warn',
   what: string,
 ): void {
-  const stats = path === undefined ? undefined : statSync(path, { throwIfNoEntry: false })
-  if (path === undefined || stats === undefined || process.platform === 'win32') return
-  if ((stats.mode & (OTHERS_ANY | GROUP_WRITE)) === 0) return
-  const mode = (stats.mode & 0o777).toString(8).padStart(4, '0')
+  const fullMode = path === undefined ? undefined : modeOf(path)
+  if (path === undefined || fullMode === undefined || process.platform === 'win32') return
+  if ((fullMode & (OTHERS_ANY | GROUP_WRITE)) === 0) return
+  const mode = (fullMode & 0o777).toString(8).padStart(4, '0')
   findings[grade]('files', `${what} '${path}' is open to other users (mode ${mode})`, {
     advice: 'let its owner, and at most its group, read it',
     commands: [`chmod o=,g-w ${shellWord(path)}`],
   })
+}
+
+/** Undefined for a file that can't be looked at: what reads it says why. */
+function modeOf(path: string): number | undefined {
+  try {
+    return statSync(path).mode
+  } catch {
+    return undefined
+  }
 }
 
 function examineTls(findings: Findings, config: Config, { ca, now }: ConfigQuestion): void {
