@@ -134,6 +134,19 @@ test('an encrypted key is read with its password, and refused without', () => {
   expect(() => open('guess')).toThrow(expect.objectContaining({ cause: expect.any(IncorrectPasswordError) }))
 })
 
+test('a damaged authority is named by its file, also in a folder of good ones', () => {
+  write('ca.crt', server.ca)
+  for (const text of [
+    '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
+    server.ca.slice(0, 200),
+  ]) {
+    write('bad.crt', text)
+    expect(() => new KesClient({ endpoint: 'localhost:1', caPath: folder })).toThrow(
+      `'${folder}/bad.crt': it has a damaged certificate`,
+    )
+  }
+})
+
 test.each([
   ['a file that is not there', () => ({ certificate: { certFile: 'nowhere.crt', keyFile: 'nowhere.key' } })],
   ['a CA that is not there', () => ({ caPath: 'nowhere.crt' })],

@@ -1,5 +1,5 @@
 /** Reads and writes small files of keys and certificates. */
-import { randomUUID } from 'node:crypto'
+import { randomUUID, X509Certificate } from 'node:crypto'
 import {
   accessSync,
   constants,
@@ -17,6 +17,9 @@ import { diskProblemOf } from '../disk/disk-problem.ts'
 import { filesOf } from '../tls/files-of.ts'
 import { CliError } from './outcome.ts'
 
+/** One whose end is missing counts as damaged. */
+const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----.*?(?:-----END CERTIFICATE-----|$)/gs
+
 /** @throws {@link CliError} `open x.pem: no such file or directory` */
 export function readTextFile(path: string): string {
   try {
@@ -26,12 +29,23 @@ export function readTextFile(path: string): string {
   }
 }
 
-/** The texts of a file, or of all files of a folder, in the order of their names. */
-export function readTextFiles(path: string): string[] {
+/** The certificates of a file, or of all files of a folder, whatever else stands there. @throws {@link CliError} */
+export function readCertificates(path: string): X509Certificate[] {
+  let files: string[]
   try {
-    return filesOf(path).map((file) => readFileSync(file, 'utf8'))
+    files = filesOf(path)
   } catch (error) {
-    throw fileError(path, error)
+    throw fileError((error as NodeJS.ErrnoException).path ?? path, error)
+  }
+  return files.flatMap((file) => certificatesIn(readTextFile(file), file))
+}
+
+/** The certificates of a PEM text. @throws {@link CliError} if one is damaged. */
+export function certificatesIn(text: string, path: string): X509Certificate[] {
+  try {
+    return (text.match(PEM_CERTIFICATE) ?? []).map((pem) => new X509Certificate(pem))
+  } catch {
+    throw new CliError(`'${path}' has a damaged certificate`)
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
@@ -147,6 +147,23 @@ test('a CA comes from --ca before the environment, as a file or a folder of file
   expect((await runKes(`status --ca ${files.ca}`, { env })).opened[0]?.ca).toHaveLength(1)
   const inFolder = await runKes('status', { env: { KES_API_KEY: API_KEY, MINIO_KMS_KES_CAPATH: folder } })
   expect(inFolder.opened[0]?.ca).toHaveLength(2)
+})
+
+test('a damaged CA is named by its file, also in a folder of good ones', async () => {
+  const cas = join(folder, 'cas')
+  mkdirSync(cas)
+  writeFileSync(join(cas, 'good.crt'), readFileSync(files.ca))
+  for (const text of [
+    '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
+    readFileSync(files.ca, 'utf8').slice(0, 200),
+  ]) {
+    writeFileSync(join(cas, 'bad.crt'), text)
+    const { code, stderr } = await runKes(`status --ca ${cas}`, { env: { KES_API_KEY: API_KEY } })
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: `Error: '${cas}/bad.crt' has a damaged certificate\n`,
+    })
+  }
 })
 
 function refused(endpoint: string): KesConnectionError {

@@ -1,4 +1,5 @@
 /** Calls to the servers of the environment's list: the first that can answer does. */
+import type { X509Certificate } from 'node:crypto'
 import {
   IdentityNotFoundError,
   KesApiError,
@@ -13,7 +14,7 @@ import type { ClientFlags } from './command.ts'
 import { readCredentials } from './credentials.ts'
 import { DEFAULT_SERVER, lookUp, parseServers } from './environment.ts'
 import { type ApiCall, explainError } from './explain-error.ts'
-import { readTextFiles } from './file.ts'
+import { readCertificates } from './file.ts'
 import type { Client, Io } from './io.ts'
 import { CliError, Exit } from './outcome.ts'
 
@@ -63,7 +64,7 @@ export class Servers {
       apiKey,
       certificate,
       insecureSkipVerify: flags.insecure ?? false,
-      ca: caPath === undefined ? undefined : readCas(caPath),
+      ca: caPath === undefined ? undefined : readCas(caPath).map(String),
     }
     const servers: Server[] = []
     for (const endpoint of endpoints) {
@@ -127,9 +128,9 @@ function mayAnotherServerDo(error: unknown): boolean {
   return error instanceof KesConnectionError || error instanceof KesTimeoutError
 }
 
-/** The texts of a file or folder of CA certificates. @throws CliError */
-export function readCas(path: string): string[] {
-  const texts = readTextFiles(path).filter((text) => text.includes('-----BEGIN CERTIFICATE-----'))
-  if (texts.length === 0) throw new CliError(`'${path}' contains no PEM certificate`)
-  return texts
+/** The CAs of a file or folder. @throws CliError */
+export function readCas(path: string): X509Certificate[] {
+  const certificates = readCertificates(path)
+  if (certificates.length === 0) throw new CliError(`'${path}' contains no PEM certificate`)
+  return certificates
 }

@@ -3,12 +3,12 @@
  * have changed. What they hold then serves new connections; if it is no good, such as half of a new pair, the former
  * goes on serving.
  */
-import { hash, KeyObject, X509Certificate } from 'node:crypto'
+import { hash, KeyObject } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
 import type { ApiKey } from '../api-key.ts'
 import { makeClientCertificate } from '../certificate.ts'
-import { parsePrivateKey, readCertificates } from './pem-files.ts'
+import { checkCertificate, parsePrivateKey, pemFilesOf, readCertificates } from './pem-files.ts'
 
 export interface ClientCertificate {
   /** PEM; certificates of intermediate CAs may follow the client's own. */
@@ -126,29 +126,19 @@ function readPair({ certFile, keyFile, password }: CertificateFiles): ClientCert
 
 function readCas({ ca, caPath, trustsSystem }: TlsOptions): Credentials['ca'] {
   const given = ca === undefined ? [] : typeof ca === 'string' || ca instanceof Uint8Array ? [ca] : [...ca]
-  const read = caPath === undefined ? [] : readNamed(caPath, () => readCertificates(caPath))
+  for (const certificate of given) checkCertificate(certificate, '`ca` must be certificates in PEM')
+  const files = caPath === undefined ? [] : readNamed(caPath, () => pemFilesOf(caPath))
+  const read = files.flatMap((file) => readNamed(file, () => readCertificates(file)))
   if (caPath !== undefined && read.length === 0 && !trustsSystem) {
     throw new TypeError(`'${caPath}' holds no certificate in PEM`)
   }
   const cas = [...given, ...read]
-  checkCas(cas)
   if (ca === undefined && cas.length === 0) return undefined
   return trustsSystem ? [...systemCas(), ...cas] : cas
 }
 
 function systemCas(): Set<string> {
   return new Set([...getCACertificates('default'), ...getCACertificates('system')])
-}
-
-/** OpenSSL skips what is no certificate without a word, and would then trust nothing at all. */
-function checkCas(cas: readonly (string | Buffer)[]): void {
-  for (const ca of cas) {
-    try {
-      new X509Certificate(ca)
-    } catch (cause) {
-      throw new TypeError('`ca` must be certificates in PEM', { cause })
-    }
-  }
 }
 
 /** @throws TypeError with the path before the problem. */

@@ -1,24 +1,38 @@
 /** Certificates and private keys in files of PEM. */
-import { createPrivateKey, type KeyObject } from 'node:crypto'
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { decryptPrivateKey, findPrivateKeyPem, isEncryptedPrivateKey } from '../rfc1423.ts'
 
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs
+/** One whose end is missing counts as damaged. */
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----.*?(?:-----END CERTIFICATE-----|$)/gs
 
-/**
- * The certificates of a file, or of all files of a folder; what is no certificate is passed over.
- *
- * @throws the error of `node:fs` if the path can't be read.
- */
-export function readCertificates(path: string): string[] {
-  return filesOf(path).flatMap((file) => readFileSync(file, 'latin1').match(CERTIFICATE) ?? [])
-}
-
-function filesOf(path: string): string[] {
+/** The file itself, or all files of a folder. @throws the error of `node:fs` if the path can't be read. */
+export function pemFilesOf(path: string): string[] {
   if (!statSync(path).isDirectory()) return [path]
   const entries = readdirSync(path).sort()
   return entries.map((name) => join(path, name)).filter((file) => statSync(file).isFile())
+}
+
+/**
+ * The certificates of a file; what is no certificate is passed over.
+ *
+ * @throws the error of `node:fs` if it can't be read.
+ * @throws TypeError if one is damaged.
+ */
+export function readCertificates(file: string): string[] {
+  const certificates = readFileSync(file, 'latin1').match(CERTIFICATE) ?? []
+  for (const certificate of certificates) checkCertificate(certificate, 'it has a damaged certificate')
+  return certificates
+}
+
+/** OpenSSL skips what is no certificate without a word, and would then trust nothing at all. */
+export function checkCertificate(certificate: string | Buffer, problem: string): void {
+  try {
+    new X509Certificate(certificate)
+  } catch (cause) {
+    throw new TypeError(problem, { cause })
+  }
 }
 
 /**

@@ -1,8 +1,7 @@
 /** What can be said of a server's certificate, by the one that serves with it and by the one that is served. */
-import { X509Certificate } from 'node:crypto'
+import type { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { isIssuedBy } from '../../tls/client-trust.ts'
-import { CliError } from '../outcome.ts'
 import { readCas } from '../servers.ts'
 import { shellWord } from '../shell-word.ts'
 import type { Findings, Remedy } from './findings.ts'
@@ -10,7 +9,6 @@ import type { Findings, Remedy } from './findings.ts'
 const DAY_MS = 86_400_000
 /** As the server warns of it. */
 const WARNING_DAYS = 14
-const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs
 const ANY_PURPOSE = '2.5.29.37.0'
 
 const PURPOSES = {
@@ -76,18 +74,9 @@ export interface Authorities {
 
 /** Of a file, or a folder of files. @throws {@link CliError} */
 export function readAuthorities(path: string): Authorities {
-  const certificates = readCas(path).flatMap((text) => certificatesIn(text, path))
+  const certificates = readCas(path)
   const names = certificates.map(({ subject }) => `'${nameOf(subject)}'`).join(', ')
   return { certificates, where: `'${path}', which has ${names}` }
-}
-
-/** The certificates of a PEM text. @throws {@link CliError} if one is damaged. */
-export function certificatesIn(text: string, path: string): X509Certificate[] {
-  try {
-    return (text.match(PEM_CERTIFICATE) ?? []).map((pem) => new X509Certificate(pem))
-  } catch {
-    throw new CliError(`'${path}' has a damaged certificate`)
-  }
 }
 
 export type ChainProblem =

@@ -22,11 +22,11 @@ import type { StoreHolder } from '../../store/store-lock.ts'
 import { isIssuedBy } from '../../tls/client-trust.ts'
 import { CredentialsError } from '../../tls/credentials.ts'
 import { assertUsable } from '../../tls/secure-context.ts'
+import { certificatesIn } from '../file.ts'
 import { formatUtcTime } from '../format.ts'
 import { shellWord } from '../shell-word.ts'
 import {
   type Authorities,
-  certificatesIn,
   checkExpiry,
   describeChainProblem,
   explainChain,
