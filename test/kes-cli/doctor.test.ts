@@ -687,6 +687,76 @@ no problems, no warnings
     ])
   })
 
+  describe('with an audit file', () => {
+    const auditFolder = () => join(installation.folder, 'audit')
+
+    beforeEach(async () => {
+      installation[Symbol.dispose]()
+      installation = await Installation.make({ workers: 1, audit: {} })
+      await makeStore()
+    })
+
+    test('that can be written, or begun, all is well, and nothing is made', async () => {
+      const before = installation.digests()
+      expect((await examineAsNobody()).wrong).toEqual([])
+      expect(installation.digests()).toEqual(before)
+      rmSync(auditFolder(), { recursive: true })
+      const { wrong, findings } = await examineAsNobody()
+      expect(wrong).toEqual([])
+      expect(findings).toContainEqual(
+        expect.objectContaining({
+          check: 'audit',
+          message: `the audit file '${installation.auditFile}' can be written`,
+        }),
+      )
+      expect(readdirSync(installation.folder)).not.toContain('audit')
+    })
+
+    test.each<[what: string, spoil: () => void, why: string]>([
+      [
+        'that is read-only',
+        () => chmodSync(join(auditFolder(), 'audit-00000001.jsonl'), 0o400),
+        "EACCES: permission denied, open 'FOLDER/audit/audit-00000001.jsonl'",
+      ],
+      [
+        'in a folder where no next one can be made',
+        () => chmodSync(auditFolder(), 0o500),
+        "EACCES: permission denied, access 'FOLDER/audit'",
+      ],
+      [
+        'in a folder that can not be made',
+        () => {
+          closedFolder('closed')
+          installation.editConfig('/audit/audit.jsonl', '/closed/audit/audit.jsonl')
+        },
+        "EACCES: permission denied, access 'FOLDER/closed'",
+      ],
+      [
+        'that is a folder',
+        () => {
+          rmSync(join(auditFolder(), 'audit-00000001.jsonl'))
+          mkdirSync(join(auditFolder(), 'audit-00000001.jsonl'))
+        },
+        "EISDIR: illegal operation on a directory, open 'FOLDER/audit/audit-00000001.jsonl'",
+      ],
+      [
+        'below a file',
+        () => installation.editConfig('/audit/audit.jsonl', '/root.key/audit/audit.jsonl'),
+        "'FOLDER/root.key' is not a folder",
+      ],
+    ])('%s it is told why the server can not write it', async (_, spoil, why) => {
+      spoil()
+      const { code, wrong } = await examineAsNobody()
+      expect(code).toBe(1)
+      expect(wrong.map((text) => text.replaceAll(installation.folder, 'FOLDER'))).toEqual([
+        expect.stringMatching(
+          /^problem audit: the audit file 'FOLDER\/.*\/audit\.jsonl' can not be written: /,
+        ),
+      ])
+      expect(wrong[0]?.replaceAll(installation.folder, 'FOLDER')).toContain(why)
+    })
+  })
+
   test('a clock that is behind the last change is told', async () => {
     await makeStore()
     const findings = await examineConfig({

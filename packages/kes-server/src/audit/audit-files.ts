@@ -2,8 +2,19 @@
  * The files of an audit log: `audit.jsonl` in the config stands for `audit-00000001.jsonl`, `audit-00000002.jsonl` and
  * so on, in the order of their lines. A file keeps its name for life; the last one is being written.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readSync, statSync } from 'node:fs'
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  statSync,
+} from 'node:fs'
 import { basename, dirname, extname, join } from 'node:path'
+import { nearestFolder } from '../disk/nearest-folder.ts'
 import { AuditOpenError } from './audit-open-error.ts'
 import { BEFORE_FIRST, isChainedTo, type Link, parseLine } from './chain.ts'
 import { type FileHeader, parseHeader } from './lines.ts'
@@ -70,6 +81,22 @@ export function makeAuditFolder(path: string): void {
   } catch (error) {
     throw AuditOpenError.of(path, error)
   }
+}
+
+/**
+ * Whether this user could go on with the files, or begin them, and the next one after them. Nothing is made or changed.
+ *
+ * @param path - as in the config.
+ * @throws an error that says why not.
+ */
+export function assertAuditWritable(path: string): void {
+  const files = new AuditFiles(path)
+  const folder = nearestFolder(files.folder)
+  if (!statSync(folder).isDirectory()) throw new Error(`'${folder}' is not a folder`)
+  accessSync(folder, constants.W_OK | constants.X_OK)
+  if (folder !== files.folder) return
+  const last = files.numbers().at(-1)
+  if (last !== undefined) closeSync(openSync(files.pathOf(last), 'r+'))
 }
 
 /** Where a file stops being a chain of whole lines. */

@@ -1,6 +1,5 @@
 /** The disk that a store, or an audit file, grows on. */
-import { existsSync, statfsSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { statfsSync } from 'node:fs'
 import { formatBytes } from '../format.ts'
 import { shellWord } from '../shell-word.ts'
 import type { Findings } from './findings.ts'
@@ -39,9 +38,4 @@ export function checkSpace(findings: Findings, what: string, folder: string, spa
   const remedy = { advice: 'remove files that nobody needs', commands: [`df -i ${shellWord(folder)}`] }
   if (freeFiles < FREE_FILES_MIN) findings.problem('disk', inodes, remedy)
   else if (freeFiles < FREE_FILES_LOW) findings.warn('disk', inodes, remedy)
-}
-
-/** The path itself, or the nearest folder above it that is there. */
-export function nearestFolder(path: string): string {
-  return existsSync(path) || dirname(path) === path ? path : nearestFolder(dirname(path))
 }

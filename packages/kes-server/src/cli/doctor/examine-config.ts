@@ -2,12 +2,14 @@
 import type { X509Certificate } from 'node:crypto'
 import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { assertAuditWritable } from '../../audit/audit-files.ts'
 import { type Address, formatAddress } from '../../config/address.ts'
 import type { Config, ConsoleConfig } from '../../config/config.ts'
 import { loadConfigFile, type ParsedConfig } from '../../config/load-config.ts'
 import { ConfigError, formatProblem } from '../../config/problem.ts'
 import { findUnsupportedStore } from '../../config/supported-stores.ts'
 import { loadConsole } from '../../console/load-console.ts'
+import { nearestFolder } from '../../disk/nearest-folder.ts'
 import {
   type DiskKeystore,
   holderOf,
@@ -37,7 +39,7 @@ import {
   readAuthorities,
   showKeys,
 } from './certificate-checks.ts'
-import { checkSpace, nearestFolder, type Space, spaceOf } from './disk-checks.ts'
+import { checkSpace, type Space, spaceOf } from './disk-checks.ts'
 import { type Finding, Findings } from './findings.ts'
 import { findListener, tryToListen } from './listeners.ts'
 
@@ -65,6 +67,7 @@ export async function examineConfig(question: ConfigQuestion): Promise<readonly 
   examineSecretFiles(findings, question.file, config)
   examineTls(findings, config, question)
   const holder = examineStore(findings, config, question)
+  if (config.log.auditFile !== undefined) examineAuditFile(findings, config.log.auditFile.path)
   await examineAddress(findings, 'address', config.address, holder)
   if (config.console !== undefined) await examineConsole(findings, config.console, holder)
   examineDisks(findings, config, question.spaceOf ?? spaceOf)
@@ -359,6 +362,19 @@ function examineContent(findings: Findings, keystore: DiskKeystore, place: Store
       commands: ['timedatectl status', 'date --utc'],
     })
   } else findings.ok('clock', 'the clock is not behind the last change of a key')
+}
+
+/** @param path - as in the config. */
+function examineAuditFile(findings: Findings, path: string): void {
+  try {
+    assertAuditWritable(path)
+    findings.ok('audit', `the audit file '${path}' can be written`)
+  } catch (error) {
+    findings.problem('audit', `the audit file '${path}' can not be written: ${messageOf(error)}`, {
+      advice: "let the server's user own its folder, and the files in it",
+      commands: [`ls -la ${shellWord(nearestFolder(dirname(path)))}`],
+    })
+  }
 }
 
 async function examineConsole(
