@@ -1,6 +1,6 @@
 /** Opens the key store that the config names, and unseals it; sets up a new one. */
 import { accessSync, constants, existsSync, realpathSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import type {
   Argon2Config,
   FsKeystore,
@@ -123,9 +123,9 @@ function openFs(config: FsKeystore, spendReserve?: () => boolean): OpenStore {
   }
 }
 
-/** The folder must exist: the database stands beside it where the folder really is. */
+/** Beside the folder of keys, where that really is, or will be made. */
 export function databasePathOf({ path, databasePath }: FsKeystore): string {
-  return databasePath ?? `${realpathSync(path)}.latchkey.db`
+  return databasePath ?? `${existsSync(path) ? realpathSync(path) : resolve(path)}.latchkey.db`
 }
 
 function optionsOf(spendReserve: (() => boolean) | undefined): SqliteStoreOptions {

@@ -1,6 +1,6 @@
 /** Why a server does not start, or will soon be in trouble: all that its config file names, on this machine. */
 import type { X509Certificate } from 'node:crypto'
-import { accessSync, constants, readFileSync, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { assertAuditWritable } from '../../audit/audit-files.ts'
 import { type Address, formatAddress } from '../../config/address.ts'
@@ -292,21 +292,36 @@ function examineNewStore(findings: Findings, keystore: DiskKeystore, place: Stor
   // Without one in the config, the key file of an `fs` store is made together with it.
   const problem = keystore.unseal === undefined ? undefined : problemOfSecret(keystore, place)
   if (problem !== undefined) findings.problem('seal', problem)
-  const folder = nearestFolder(dirname(database))
-  try {
-    accessSync(folder, constants.W_OK | constants.X_OK)
-    findings.warn('store', `there is no store at '${database}': the first start makes one`, {
+  const isWithoutFolder = keystore.type === 'fs' && !existsSync(keystore.path)
+  const folders = [database, ...(isWithoutFolder ? [keystore.path] : [])].map((path) =>
+    nearestFolder(dirname(path)),
+  )
+  const closed = folders.find((folder) => !isWritable(folder))
+  if (closed === undefined) {
+    const missing = isWithoutFolder
+      ? `there is no folder of keys at '${keystore.path}'`
+      : `there is no store at '${database}'`
+    findings.warn('store', `${missing}: the first start makes one`, {
       advice: 'if there should be one, correct its path: relative ones begin at the working directory',
     })
-  } catch {
+  } else {
     findings.problem(
       'store',
-      `the store '${database}' can not be made: '${folder}' is not writable for this user`,
+      `the store '${database}' can not be made: '${closed}' is not writable for this user`,
       {
         advice: "let the server's user own the folder",
-        commands: [`ls -ld ${shellWord(folder)}`],
+        commands: [`ls -ld ${shellWord(closed)}`],
       },
     )
+  }
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK)
+    return true
+  } catch {
+    return false
   }
 }
 
