@@ -429,11 +429,7 @@ describe("a server's side", () => {
 
   /** Runs it as a user for whom permissions count; they don't for root. All files are given to that user. */
   async function examineAsNobody(): Promise<Examined> {
-    if (IS_ROOT) {
-      for (const entry of ['.', ...readdirSync(installation.folder, { recursive: true })]) {
-        chownSync(join(installation.folder, String(entry)), NOBODY, NOBODY)
-      }
-    }
+    if (IS_ROOT) installation.giveTo(NOBODY)
     const args = ['doctor', '--json', '--config', installation.configFile]
     const { code, stdout, stderr } = await runProcess(args, IS_ROOT ? { uid: NOBODY } : {})
     expect(stderr).toBe('')
@@ -685,6 +681,17 @@ no problems, no warnings
     expect((await examine()).wrong).toEqual([
       `warning store: there is no store at '${installation.storeFile}': the first start makes one`,
     ])
+  })
+
+  test('a store in a folder that can not be looked into is told, and not that there is none', async () => {
+    await makeStore()
+    chmodSync(join(installation.folder, 'data'), 0)
+    const examined = await examineAsNobody()
+    const { storeFile } = installation
+    expect(examined.wrong).toEqual([
+      `problem store: the store '${storeFile}' can not be read: EACCES: permission denied, stat '${storeFile}'`,
+    ])
+    expect(remedyOf(examined).commands).toEqual([`namei -l ${storeFile}`])
   })
 
   describe('with an audit file', () => {

@@ -1,13 +1,5 @@
 /** Starts that fail: one line that says why, exit code 1, nothing touched and no secret told. */
-import {
-  chmodSync,
-  chownSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { clientOf, keyPairOf, serverOf } from '../sandbox/certificates.ts'
@@ -249,15 +241,10 @@ test.runIf(IS_ROOT)(
   'a store that this user may not write is refused, and a new one is not begun',
   async () => {
     const asNobody = IS_ROOT ? { uid: NOBODY } : {} // Root may write anywhere.
-    const give = ({ folder }: Installation) => {
-      for (const entry of ['.', ...readdirSync(folder, { recursive: true })]) {
-        chownSync(join(folder, String(entry)), NOBODY, NOBODY)
-      }
-    }
     const attempt = (spoil: Spoil) =>
       startSpoilt(async (at) => {
         await spoil(at)
-        give(at)
+        at.giveTo(NOBODY)
       }, asNobody)
     const readOnly =
       /^Error: the store '[^']+' can not be opened: it or its directory is not writable for this user/

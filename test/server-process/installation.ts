@@ -1,6 +1,7 @@
 /** A key server's files, as an operator has them in a folder. */
 import { createHash, randomBytes } from 'node:crypto'
 import {
+  chownSync,
   cpSync,
   mkdirSync,
   mkdtempSync,
@@ -104,6 +105,13 @@ export class Installation implements Disposable {
     const after = before.replace(from, to)
     if (after === before) throw new Error(`the config has no ${from}`)
     this.write('kes.yml', after)
+  }
+
+  /** Gives all files to a user for whom permissions count: for root they don't. Only root can. */
+  giveTo(user: number): void {
+    for (const entry of ['.', ...readdirSync(this.folder, { recursive: true, encoding: 'utf8' })]) {
+      chownSync(join(this.folder, entry), user, user)
+    }
   }
 
   /** The content of the folder: a digest of each file by its name. */

@@ -2,14 +2,15 @@
  * Looks into a key store that a server may have open, or could not open: nothing is made, migrated or changed, and
  * nothing stays locked.
  */
-import { existsSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import type { FsKeystore, SqliteKeystore } from './config/keystore-config.ts'
 import { decodeEntry, EntryFormatError } from './journal/entry.ts'
+import { messageOf } from './message-of.ts'
 import { databasePathOf, readSecret } from './open-store.ts'
 import { Seal } from './seal/seal.ts'
 import { SealOpenError } from './seal/seal-errors.ts'
 import type { StoreCounts } from './store/key-store.ts'
-import { asStartError } from './store/open-errors.ts'
+import { asStartError, StoreOpenError } from './store/open-errors.ts'
 import { SqliteStore } from './store/sqlite-store.ts'
 import { type StoreHolder, StoreLock } from './store/store-lock.ts'
 
@@ -22,10 +23,21 @@ export interface StorePlace {
   readonly isMade: boolean
 }
 
-/** @throws what `node:fs` does if the folder of an `fs` store is not there. */
+/** @throws StoreOpenError if it can't be seen whether the store is made: a permission may be missing. */
 export function placeOf(config: DiskKeystore): StorePlace {
-  const database = config.type === 'sqlite' ? config.path : databasePathOf(config)
-  return { database, isMade: existsSync(database) }
+  try {
+    const hasFolder = config.type === 'sqlite' || isThere(config.path)
+    const database = config.type === 'sqlite' ? config.path : databasePathOf(config)
+    return { database, isMade: hasFolder && isThere(database) }
+  } catch (cause) {
+    const text = `the store '${config.path}' can not be read: ${messageOf(cause)}`
+    throw new StoreOpenError(config.path, text, { cause })
+  }
+}
+
+/** @throws what `node:fs` does if that can't be seen. */
+function isThere(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined
 }
 
 /** The server that has the store open. @throws StoreOpenError */

@@ -71,8 +71,9 @@ function plainFolder(path: string): KeystoreConfig {
   return { type: 'fs', path, databasePath: undefined, unseal: undefined, argon2 }
 }
 
+/** False where that can't be seen: what reads the path says why. */
 function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+  return existsSync(path) && statSync(path).isDirectory()
 }
 
 /** Undefined for a store that is at no path. */

@@ -1,5 +1,4 @@
 /** The key store of a config file, opened by a command while no server has it open. */
-import { existsSync } from 'node:fs'
 import type { SealSecret } from '@latchkey/kms-client'
 import type { Config } from '../config/config.ts'
 import type { KeystoreConfig, SqliteKeystore } from '../config/keystore-config.ts'
@@ -58,12 +57,15 @@ export async function withStore<T>(
   }
 }
 
-/** Whether the store has been set up, or may have been. To open one that has not would make it. */
+/**
+ * Whether the store has been set up, or may have been. To open one that has not would make it.
+ *
+ * @throws StoreOpenError if that can't be seen.
+ */
 export async function isMade(config: KeystoreConfig): Promise<boolean> {
-  if (config.type === 'sqlite') return existsSync(config.path)
-  if (config.type !== 'fs') return true
-  const { databasePathOf } = await import('../open-store.ts')
-  return existsSync(config.path) && existsSync(databasePathOf(config))
+  if (config.type !== 'sqlite' && config.type !== 'fs') return true
+  const { placeOf } = await import('../inspect-store.ts')
+  return placeOf(config).isMade
 }
 
 /** Tells what the server would tell in its log. */

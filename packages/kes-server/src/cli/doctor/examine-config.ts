@@ -260,8 +260,9 @@ function examineStore(
   try {
     place = placeOf(keystore)
   } catch (error) {
-    findings.problem('store', `the folder of keys '${keystore.path}' can not be read: ${messageOf(error)}`, {
-      advice: 'name the folder that has the keys; an empty one makes a new store',
+    findings.problem('store', messageOf(error), {
+      advice: 'let this user look into every folder on the way',
+      commands: [`namei -l ${shellWord(keystore.path)}`],
     })
     return undefined
   }
