@@ -16,7 +16,7 @@ import { type AddressInfo, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createServer as createTlsServer } from 'node:tls'
-import { type CertificateOptions, KesClient, makeCertificate } from '@latchkey/kms-client'
+import { type CertificateOptions, encryptPrivateKey, KesClient, makeCertificate } from '@latchkey/kms-client'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { examineConfig } from '../../packages/kes-server/src/cli/doctor/examine-config.ts'
 import type { Finding } from '../../packages/kes-server/src/cli/doctor/findings.ts'
@@ -575,14 +575,54 @@ no problems, no warnings
     await makeStore()
     installation.write('server.key', (await clientOf('other')).key)
     const examined = await examine()
+    const { folder: at } = installation
     expect(examined.wrong).toEqual([
-      'problem certificate: failed to read TLS certificate: tls: private key type does not match public key type',
+      `problem certificate: failed to read TLS certificate: tls: private key type does not match public key type: '${at}/server.key' is not the key of '${at}/server.crt'`,
     ])
-    expect(remedyOf(examined).commands).toEqual([
-      `openssl x509 -in ${installation.folder}/server.crt -noout -pubkey`,
-      `openssl pkey -in ${installation.folder}/server.key -pubout`,
-    ])
+    expect(remedyOf(examined)).toEqual({
+      advice: 'name files that belong together: these print the same key then',
+      commands: [
+        `openssl x509 -in ${at}/server.crt -noout -pubkey`,
+        `openssl pkey -in ${at}/server.key -pubout`,
+      ],
+    })
   })
+
+  test.each([
+    ['no password', '"auth": "off"', /: https: private key is encrypted: password required$/],
+    ['another password', '"password": "guess"', /: x509: decryption password incorrect$/],
+  ])('an encrypted private key and %s in the config is told, with what to set', async (_, field, problem) => {
+    await makeStore()
+    const { privateKey } = keyPairOf('examined', 'p256')
+    installation.write('server.key', encryptPrivateKey(privateKey, 'open sesame'))
+    installation.editConfig('"tls": {', `"tls": { ${field},`)
+    const examined = await examine()
+    expect(examined.wrong).toEqual([expect.stringMatching(problem)])
+    expect(remedyOf(examined)).toEqual({ advice: "set 'tls.password' to the password of the private key" })
+  })
+
+  test.each(['"auth": "off"', '"password": "open sesame"'])(
+    'a private key that is encrypted as PKCS #8 has it is told, with what converts it: %j',
+    async (field) => {
+      await makeStore()
+      const { privateKey } = keyPairOf('examined', 'p256')
+      const encryption = { cipher: 'aes-256-cbc', passphrase: 'open sesame' } as const
+      const pem = privateKey.export({ type: 'pkcs8', format: 'pem', ...encryption })
+      installation.write('server.key', pem)
+      installation.editConfig('"tls": {', `"tls": { ${field},`)
+      const examined = await examine()
+      const path = join(installation.folder, 'server.key')
+      expect(examined.wrong).toEqual([
+        `problem certificate: failed to read TLS certificate: https: unsupported PEM data block in '${path}': the private key is encrypted as PKCS #8 has it`,
+      ])
+      const { advice, commands } = remedyOf(examined)
+      expect(advice).toContain("in the form of RFC 1423, which 'tls.password' is for")
+      expect(commands).toEqual([
+        `openssl pkey -in ${path} -out ${path}.new -traditional -aes256`,
+        `openssl pkey -in ${path} -out ${path}.new`,
+      ])
+    },
+  )
 
   test('a folder of CAs that can not be read is told, and all else is looked at', async () => {
     await makeStore()

@@ -133,12 +133,12 @@ test.concurrent.each<[name: string, spoil: Spoil, error: string | RegExp]>([
       const { privateKey } = keyPairOf('another', 'p256')
       at.write('server.key', privateKey.export({ type: 'pkcs8', format: 'pem' }))
     },
-    'failed to read TLS certificate: tls: private key does not match public key',
+    /^Error: failed to read TLS certificate: tls: private key does not match public key: '\S+server\.key' is not the key of '\S+server\.crt'$/,
   ],
   [
     'a TLS key of another kind',
     async (at) => void at.write('server.key', (await serverOf('ed25519')).key),
-    'failed to read TLS certificate: tls: private key type does not match public key type',
+    /^Error: failed to read TLS certificate: tls: private key type does not match public key type: '\S+server\.key' is not /,
   ],
   [
     'a certificate without a name',

@@ -1,10 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { encryptPrivateKey } from '@latchkey/kms-client'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { runKes } from '../../../../test/kes-cli/harness.ts'
-import { serverOf } from '../../../../test/sandbox/certificates.ts'
+import { keyPairOf, serverOf } from '../../../../test/sandbox/certificates.ts'
 
 let folder: string
 let file: string
@@ -64,6 +65,28 @@ describe('kes config check', () => {
     const { stdout } = await runKes(['config', 'check', file])
     expect(stdout).toContain(`${file}:2:12: error: failed to read TLS certificate: open `)
     expect(stdout).toContain(`${file}:3:10: error: `)
+  })
+
+  test('hints at what a private key needs that can not be read as it is', async () => {
+    write('keystore: {fs: {path: keys}}')
+    const { privateKey } = keyPairOf('another', 'p256')
+    const hintFor = async (pem: string | Buffer) => {
+      writeFileSync(join(folder, 'tls.key'), pem)
+      return (await runKes(['config', 'check', file])).stdout.replaceAll(folder, '').split('\n')[0]
+    }
+    expect(await hintFor(privateKey.export({ type: 'pkcs8', format: 'pem' }))).toMatch(
+      /: '\/tls\.key' is not the key of '\/tls\.crt' \(name files that belong together\)$/,
+    )
+    expect(await hintFor(encryptPrivateKey(privateKey, 'x'))).toMatch(
+      /: password required \(set 'tls\.password' to the password of the private key\)$/,
+    )
+    const encryption = { cipher: 'aes-256-cbc', passphrase: 'x' } as const
+    expect(await hintFor(privateKey.export({ type: 'pkcs8', format: 'pem', ...encryption }))).toMatch(
+      /encrypted as PKCS #8 has it \(write the private key in the form of RFC 1423, which 'tls\.password' is for/,
+    )
+    expect(await hintFor('-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n')).toMatch(
+      /failed to parse private key \(name the PEM file of the certificate's private key\)$/,
+    )
   })
 })
 

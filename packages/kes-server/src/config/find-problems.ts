@@ -58,8 +58,9 @@ function findTlsProblems(
       return []
     } catch (error) {
       if (!(error instanceof CredentialsError)) throw error
-      const named = error.isOfKey ? 'tls.key' : field
-      return [{ severity: 'error' as const, field: named, message: error.message, hint: HINTS[named] }]
+      const named = error.fault === undefined ? field : 'tls.key'
+      const hint = error.remedy ?? HINTS[named]
+      return [{ severity: 'error' as const, field: named, message: error.message, hint }]
     }
   })
 }

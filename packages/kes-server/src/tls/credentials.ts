@@ -3,15 +3,31 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { filesOf } from './files-of.ts'
 
+/** What is wrong with a private key, where that has a remedy of its own; `key` is anything else. */
+export type KeyFault = 'other certificate' | 'password' | 'PKCS #8' | 'key'
+
+const REMEDIES: Readonly<Record<KeyFault, string | undefined>> = {
+  'other certificate': 'name files that belong together',
+  password: "set 'tls.password' to the password of the private key",
+  'PKCS #8':
+    "write the private key in the form of RFC 1423, which 'tls.password' is for (RSA, EC), or without a password (any key)",
+  key: undefined,
+}
+
 /** A TLS file is missing, damaged or does not fit; the message is one line for the operator. */
 export class CredentialsError extends Error {
   override readonly name = 'CredentialsError'
-  /** Whether the private key's file is at fault. */
-  readonly isOfKey: boolean
+  /** Undefined if it is not the private key that is at fault. */
+  readonly fault: KeyFault | undefined
 
-  constructor(message: string, isOfKey = false) {
+  constructor(message: string, fault?: KeyFault) {
     super(message)
-    this.isOfKey = isOfKey
+    this.fault = fault
+  }
+
+  /** What to do, where the files' names alone don't say it: a sentence without its full stop. */
+  get remedy(): string | undefined {
+    return this.fault && REMEDIES[this.fault]
   }
 }
 
@@ -41,22 +57,25 @@ function pemBlocks(text: string): PemBlock[] {
  * @throws {@link CredentialsError}
  */
 export function readCredentials(keyFile: string, certFile: string, password?: string): TlsCredentials {
-  const problem = (text: string): CredentialsError =>
-    new CredentialsError(`failed to read TLS certificate: ${text}`)
-  const keyProblem = (text: string): CredentialsError => new CredentialsError(problem(text).message, true)
+  const problem = (text: string, fault?: KeyFault): CredentialsError =>
+    new CredentialsError(`failed to read TLS certificate: ${text}`, fault)
+  const keyProblem = (text: string, fault: KeyFault = 'key'): CredentialsError => problem(text, fault)
   const keyBlocks = pemBlocks(readText(keyFile, keyProblem))
   const certBlocks = pemBlocks(readText(certFile, problem))
   if (certBlocks.some(({ type }) => type !== 'CERTIFICATE'))
-    throw problem('https: unsupported PEM data block')
+    throw problem(`https: unsupported PEM data block in '${certFile}'`)
   const [first] = certBlocks
   if (first === undefined) throw problem(`'${certFile}' contains no PEM-encoded certificate`)
 
   const key = readPrivateKey(keyBlocks, keyFile, password, keyProblem)
   const leaf = parseCertificate(first.text, certFile, problem)
-  if (leaf.publicKey.asymmetricKeyType !== key.asymmetricKeyType) {
-    throw problem('tls: private key type does not match public key type')
+  const isOfOtherType = leaf.publicKey.asymmetricKeyType !== key.asymmetricKeyType
+  if (isOfOtherType || !leaf.checkPrivateKey(key)) {
+    const text = isOfOtherType
+      ? 'tls: private key type does not match public key type'
+      : 'tls: private key does not match public key'
+    throw problem(`${text}: '${keyFile}' is not the key of '${certFile}'`, 'other certificate')
   }
-  if (!leaf.checkPrivateKey(key)) throw problem('tls: private key does not match public key')
   if (!/(?:DNS|IP Address):/.test(leaf.subjectAltName ?? '')) {
     throw new CredentialsError(
       'invalid TLS certificate: certificate does not contain any DNS or IP address as SAN',
@@ -72,22 +91,26 @@ function readPrivateKey(
   blocks: readonly PemBlock[],
   file: string,
   password: string | undefined,
-  problem: (text: string) => CredentialsError,
+  problem: (text: string, fault?: KeyFault) => CredentialsError,
 ): KeyObject {
   const keys = blocks.filter(({ type }) => type !== 'CERTIFICATE')
   const [block] = keys
   if (block === undefined) throw problem(`'${file}' contains no PEM-encoded private key`)
   if (keys.length > 1 || !/^(?:RSA |EC )?PRIVATE KEY$/.test(block.type)) {
-    throw problem('https: unsupported PEM data block')
+    const text = `https: unsupported PEM data block in '${file}'`
+    if (block.type !== 'ENCRYPTED PRIVATE KEY') throw problem(text)
+    throw problem(`${text}: the private key is encrypted as PKCS #8 has it`, 'PKCS #8')
   }
   const isEncrypted = block.text.includes('Proc-Type: 4,ENCRYPTED')
-  if (isEncrypted && !password) throw problem('https: private key is encrypted: password required')
+  if (isEncrypted && !password)
+    throw problem('https: private key is encrypted: password required', 'password')
   try {
     return createPrivateKey(
       isEncrypted && password ? { key: block.text, passphrase: password } : { key: block.text },
     )
   } catch {
-    throw problem(isEncrypted ? 'x509: decryption password incorrect' : 'tls: failed to parse private key')
+    if (isEncrypted) throw problem('x509: decryption password incorrect', 'password')
+    throw problem('tls: failed to parse private key')
   }
 }
 

@@ -40,7 +40,7 @@ import {
   showKeys,
 } from './certificate-checks.ts'
 import { checkSpace, type Space, spaceOf } from './disk-checks.ts'
-import { type Finding, Findings } from './findings.ts'
+import { type Finding, Findings, type Remedy } from './findings.ts'
 import { findListener, tryToListen } from './listeners.ts'
 
 const OTHERS_ANY = 0o007
@@ -159,14 +159,20 @@ function examineTls(findings: Findings, config: Config, { ca, now }: ConfigQuest
     examineChain(findings, chain, config, ca, now)
   } catch (error) {
     if (!(error instanceof CredentialsError)) throw error
-    const isPair = error.message.includes('private key')
-    findings.problem('certificate', error.message, {
-      advice: isPair
-        ? 'name files that belong together: these print the same key then'
-        : 'correct or renew the files of `tls`',
-      commands: isPair ? showKeys(certFile, keyFile) : [],
-    })
+    findings.problem('certificate', error.message, remedyOf(error, certFile, keyFile))
   }
+}
+
+function remedyOf({ fault, remedy }: CredentialsError, certFile: string, keyFile: string): Remedy {
+  const advice = remedy ?? 'correct or renew the files of `tls`'
+  if (fault === 'other certificate') {
+    return { advice: `${advice}: these print the same key then`, commands: showKeys(certFile, keyFile) }
+  }
+  if (fault === 'PKCS #8') {
+    const convert = `openssl pkey -in ${shellWord(keyFile)} -out ${shellWord(`${keyFile}.new`)}`
+    return { advice, commands: [`${convert} -traditional -aes256`, convert] }
+  }
+  return { advice }
 }
 
 function examineChain(
