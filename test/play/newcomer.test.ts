@@ -122,10 +122,7 @@ peerTest(
       'npx kes key rm my-app-1',
     ])
     await end(server)
-    const identities = blockWith(TYPED.server)
-      .split('\n')
-      .filter((line) => line.startsWith('export '))
-    const { stdout } = await succeed([...identities, `${askOnServer}`].join('\n'))
+    const { stdout } = await succeed(askOnServer)
     expect(stdout).toContain('data/own')
 
     const dev = await startOnTerminal(
