@@ -1,11 +1,10 @@
 /** Key server, storage node and console as an operator has them: the real programs, each a process of its own. */
-import { once } from 'node:events'
-import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { S3Client } from '@aws-sdk/client-s3'
 import { ApiKey, KesClient } from '@latchkey/kms-client'
 import { keyPairOf } from '../sandbox/certificates.ts'
 import { Installation } from '../server-process/installation.ts'
+import { freePort } from '../server-process/server-process.ts'
 import { startNodeProcess } from '../storage-node/node-process.ts'
 
 const USER = { accessKeyId: 'story', secretAccessKey: 'story-secret-key' }
@@ -70,14 +69,4 @@ export async function startPrograms(): Promise<Programs> {
     journalPublicKeyFile: `${installation.storeFile}.journal.pub`,
     [Symbol.asyncDispose]: () => programs.disposeAsync(),
   }
-}
-
-/** The config of the console names the node's port before the node is there. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -6,7 +6,8 @@ import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { PROTOCOLS } from '../sandbox/connection.ts'
 import { Installation } from './installation.ts'
-import { requireOfServer, type ServerProcess } from './server-process.ts'
+import { RawConnection } from './raw-exchange.ts'
+import { requireOfServer, type ServerProcess, sleep } from './server-process.ts'
 
 let installation: Installation
 let reader: ChildProcess | undefined
@@ -100,6 +101,21 @@ test.each(PROTOCOLS)(
     expect(JSON.parse(events()[0] ?? '')).toMatchObject({ res: { code: expect.toBeOneOf([200, 503]) } })
   },
 )
+
+test('a request behind an erase over HTTP/1.1 has its time from its own turn on', async () => {
+  const patient = await Installation.make({ keys: ['gone'], timeouts: { '/v1/key/describe/': '1s' } })
+  onTestFinished(() => patient[Symbol.dispose]())
+  await using server = await patient.start()
+  await startReading(patient)
+  const connection = await RawConnection.open(server, 'http/1.1')
+  const request = (line: string) => `${line} HTTP/1.1\r\nHost: kes\r\n\r\n`
+  await connection.write(request('DELETE /v1/key/delete/gone') + request('GET /v1/key/describe/gone'))
+  await sleep(3_000)
+  expect(connection.statuses).toEqual([])
+  await stopReading()
+  await expect.poll(() => connection.statuses, { timeout: 10_000 }).toEqual([200, 404])
+  connection.close()
+})
 
 test('a start removes by itself what a killed server left, and the one who asks later is told', async () => {
   const first = await installation.start()

@@ -95,7 +95,7 @@ interface Exchange {
   path: string
   isCounted: boolean
   isReplied: boolean
-  /** Whether all of the request is here, and its operation runs or waits for its turn. */
+  /** Whether its operation has begun. */
   isUnderWay: boolean
   /** Whether the reply goes out even if the audit file can't take its event. */
   isUrgent: boolean
@@ -314,13 +314,19 @@ export async function createStages({
   /** The synchronous turn: state, cryptography and reply, with nothing in between. */
   function answer(exchange: Exchange, api: Api, body: Buffer | undefined): void {
     if (exchange.isReplied) return
-    exchange.isUnderWay = true
     const waiting = waitingBehind.get(exchange.raw.socket)
     if (waiting !== undefined) {
-      waiting.push({ exchange, begin: () => answer(exchange, api, body) })
+      // Its time is over when that of the one before it is.
+      exchange.expiresMs = Number.POSITIVE_INFINITY
+      const begin = () => {
+        exchange.expiresMs = performance.now() + timeoutOf(api, services.overrides)
+        answer(exchange, api, body)
+      }
+      waiting.push({ exchange, begin })
       if (waiting.length === WAITING_REQUESTS_MAX) exchange.raw.socket.pause()
       return
     }
+    exchange.isUnderWay = true
     exchange.isUrgent = api.change === 'restricts'
     try {
       // What can't be audited is not done; refusing only its reply would be too late.
