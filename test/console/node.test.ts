@@ -1,10 +1,13 @@
 // The storage node through the console: what the page shows of it, and what the admin does with it.
 import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { createServer } from 'node:net'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { Secret } from '../../packages/kes-server/src/config/secret.ts'
-import { identityOf, keyPairOf } from '../sandbox/certificates.ts'
+import { authorityOf, identityOf, keyPairOf } from '../sandbox/certificates.ts'
 import { startTestServer, type TestServer } from '../sandbox/server.ts'
 import {
   CREDENTIALS,
@@ -61,6 +64,18 @@ function put(key: string, body: Buffer | string, headers = {}) {
 function get(key: string, headers = {}) {
   return page.send('GET', `/console/node/object/shop/${encodeURIComponent(key)}`, { headers })
 }
+
+test('the node is reached whichever of the CAs in the file has vouched for it', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'console-node-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const caPath = join(folder, 'cas.pem')
+  const cas = [await authorityOf('another'), await authorityOf('servers')]
+  writeFileSync(caPath, cas.map(({ certificate }) => certificate.toString()).join(''))
+  await using secure = await startNodeUnderTest({ env: keys.env })
+  await using other = await startTestServer({ console: { node: { ...accessTo(secure.node.url), caPath } } })
+  const visitor = await new Browser(other.consoleUrl).login(admin)
+  expect((await visitor.send('GET', '/console/node/buckets')).status).toBe(200)
+})
 
 describe('buckets', () => {
   test('are listed with their encryption, which is set and removed', async () => {

@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -852,6 +853,10 @@ no problems, no warnings
     expect(findings.map(({ message }) => message)).toContain(
       'the store has its keys: 1 enabled, 0 disabled, 0 pending deletion',
     )
+    renameSync(join(fs.folder, 'keys'), join(fs.folder, 'elsewhere'))
+    expect((await configured()).wrong).toEqual([
+      expect.stringMatching(/^problem store: the folder of keys '.*keys' is gone, whose states are in '.*'$/),
+    ])
   })
 
   async function replaceCertificate(fields: Partial<CertificateOptions>): Promise<void> {

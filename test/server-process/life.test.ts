@@ -18,7 +18,7 @@ import {
 } from './http2-frames.ts'
 import { Installation } from './installation.ts'
 import { RawConnection } from './raw-exchange.ts'
-import { freePort, SERVER_PROGRAM, type ServerProcess, sleep } from './server-process.ts'
+import { freePort, isAlive, SERVER_PROGRAM, type ServerProcess, sleep } from './server-process.ts'
 
 const GOODBYE = '\n=> Stopping server... Goodbye.\n'
 const GENERATE = '/v1/key/generate/my-key'
@@ -223,7 +223,7 @@ peerTest('script', 'on a terminal, SIGHUP reloads until the terminal has gone, a
   expect(serversBelow(terminal.pid)).toEqual([pid])
   terminal.kill('SIGKILL')
   await ended
-  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 20_000 }).toBe(false)
+  await expect.poll(() => isAlive(pid), { timeout: 20_000 }).toBe(false)
   // It has stopped, and not just ended: the last one to close the store takes its log away.
   expect(existsSync(`${installation.storeFile}-wal`)).toBe(false)
 })
@@ -256,7 +256,8 @@ describe('where the standard output can not be written', () => {
     await expect.poll(() => canConnect(port), { timeout: 20_000 }).toBe(true)
     for (let reloads = 1; reloads <= 2; reloads += 1) {
       child.kill('SIGHUP')
-      await expect.poll(() => stderr.split('SIGHUP signal received').length - 1).toBe(reloads)
+      const received = () => stderr.split('SIGHUP signal received').length - 1
+      await expect.poll(received, { timeout: 20_000 }).toBe(reloads)
       await sleep(500)
     }
     expect(await canConnect(port)).toBe(true)

@@ -215,6 +215,18 @@ test('a folder whose Latchkey keeps its database elsewhere is refused, and its c
   await second.stop()
 })
 
+test('a config that names a database which is not there is refused, with a trace in the folder or without', async () => {
+  makeKeys('a', 'b')
+  using between = await Installation.make()
+  const places = { path: folder, database: join(between.folder, 'data', 'lost.db') }
+  between.editConfig(/"sqlite": \{[^}]*\}/, `"fs": ${JSON.stringify(places)}`)
+  const ran = await runKes(['migrate', '--from', between.configFile, '--to', target.configFile])
+  expect(ran).toMatchObject(
+    failure(`there is no database at '${places.database}', where the config has the state of the keys`),
+  )
+  expect(readdirSync(join(target.folder, 'data'))).toEqual([])
+})
+
 test('killed in the middle, again and again, it ends with every key once', async ({ annotate }) => {
   const names = Array.from({ length: KEYS }, (_, index) => `key-${String(index).padStart(6, '0')}`)
   makeKeys(...names)

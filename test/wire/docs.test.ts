@@ -53,12 +53,12 @@ test('the table has every API, with its limits and access', () => {
     access,
   }))
   expect(documented).toEqual(
-    APIS.map(({ method, path, maxBody, timeoutMs, access }) => ({
+    APIS.map(({ method, path, maxBody, timeoutMs, access, adminOnly }) => ({
       method,
       path,
       maxBody,
       timeoutMs,
-      access,
+      access: adminOnly === undefined ? access : 'admin',
     })),
   )
 })

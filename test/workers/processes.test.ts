@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { peerTest } from '../peers/peer.ts'
 import { type Connection, openConnection } from '../sandbox/connection.ts'
 import { Installation } from '../server-process/installation.ts'
-import { type ServerProcess, sleep } from '../server-process/server-process.ts'
+import { isAlive, type ServerProcess, sleep } from '../server-process/server-process.ts'
 
 const WORKERS = 4
 
@@ -35,15 +35,6 @@ function socketsOf(pid: number): number {
       return false // Closed since the folder was listed.
     }
   }).length
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    // One that has ended and was not waited for yet is dead, too.
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
-  } catch {
-    return false
-  }
 }
 
 async function use(connection: Connection): Promise<number> {

@@ -1,4 +1,5 @@
 /** The options by which a command encrypts a file in the format of age, and decrypts one. */
+import { isUtf8 } from 'node:buffer'
 import { existsSync } from 'node:fs'
 import type { AgeKey } from '../backup/age-file.ts'
 import { type KesCommand, repeatable } from './command.ts'
@@ -52,7 +53,7 @@ export async function readAgeKey(
       : await readPassphrase(io, passphraseFile)
   if (passphrase.length < PASSPHRASE_BYTES_MIN)
     throw new CliError(`the passphrase has fewer than ${PASSPHRASE_BYTES_MIN} bytes`)
-  return { passphrase: Buffer.from(passphrase).toString('utf8') }
+  return { passphrase: textOf(passphrase) }
 }
 
 export function addDecryptOptions(command: KesCommand): KesCommand {
@@ -85,7 +86,13 @@ export async function decryptFile(
     passphraseFile === undefined
       ? await askPassphrase(io, `Passphrase of the ${what}: `)
       : await readPassphrase(io, passphraseFile)
-  return readAgeFile(file, { passphrase: Buffer.from(passphrase).toString('utf8') }, what)
+  return readAgeFile(file, { passphrase: textOf(passphrase) }, what)
+}
+
+/** What age takes. @throws {@link CliError} */
+function textOf(passphrase: Uint8Array): string {
+  if (!isUtf8(passphrase)) throw new CliError('the passphrase of an age file must be UTF-8')
+  return Buffer.from(passphrase).toString('utf8')
 }
 
 /** As age's own files have them: comments begin with `#`. */

@@ -22,8 +22,7 @@ export async function withSource<T>(
   body: (source: MigrationSource) => Promise<T>,
 ): Promise<T> {
   const { FolderSource, StoreSource } = await import('../keyring/migration-source.ts')
-  const isPlain = isFolder(from)
-  const config = isPlain ? plainFolder(from) : (await readServerConfig(from)).keystore
+  const config = isFolder(from) ? plainFolder(from) : (await readServerConfig(from)).keystore
   for (const keystore of [config, target]) assertStoreSupported({ keystore })
   if (placeOf(config) === placeOf(target))
     throw new CliError('the source and the target are the same key store')
@@ -31,9 +30,12 @@ export async function withSource<T>(
     const { KeyFolder } = await import('../store/key-folder.ts')
     const { databasePathOf } = await import('../open-store.ts')
     const folder = KeyFolder.view(realpathSync(config.path))
-    assertNoState(folder, databasePathOf(config))
+    const database = databasePathOf(config)
+    assertNoState(folder, database)
+    if (config.databasePath !== undefined)
+      throw new CliError(`there is no database at '${database}', where the config has the state of the keys`)
     const source = new FolderSource(folder)
-    if (isPlain) warn(io, mayHaveState(config.path))
+    warn(io, mayHaveState(config.path))
     if (source.others > 0)
       warn(io, `names in '${config.path}' that no key can have, which are left out: ${source.others}`)
     return await body(source)

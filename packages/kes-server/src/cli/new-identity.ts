@@ -27,7 +27,10 @@ export async function newIdentity(io: Io, options: NewIdentityOptions): Promise<
   io.stdout.write(describe(apiKey, options.files))
 }
 
-/** Both or none: both are whole on their disks before the first takes its name. */
+/**
+ * Both or none, where neither replaces another: both are whole on their disks before the first takes its name. The key
+ * comes last, so that one which is there has its certificate.
+ */
 async function writeFiles(
   io: Io,
   apiKey: ApiKey,

@@ -67,7 +67,6 @@ export async function runServer(
   describe: (server: KesServer) => string,
   reload?: Reload,
 ): Promise<number> {
-  limitYoungObjects()
   // What can't be printed, on a full disk for one, ends no server.
   for (const stream of [process.stdout, process.stderr]) {
     stream.removeAllListeners('error').on('error', () => undefined)
@@ -76,6 +75,7 @@ export async function runServer(
   const errorOutput = await logOutput('stderr', process.stderr.isTTY === true, { isHeld: false })
   // Node would open its inspector, and with it every key in memory, on this signal.
   process.on('SIGUSR1', () => undefined)
+  const hangUps = new HangUps() // A reload may be asked for while the server starts.
   const coreDumpProblem = await forbidCoreDumps()
   const server = await startServer({
     config,
@@ -84,7 +84,8 @@ export async function runServer(
   })
   if (coreDumpProblem !== undefined) server.log.warn(coreDumpProblem)
   flushCompileCache() // Node does it at a clean end only: never, for a server that is always killed.
-  const isStopped = untilStopped(server, reloader(server, reload)) // Who has read that it is up may send a signal at once.
+  limitYoungObjects() // Not before: what V8 has compiled is of use to processes with the same settings alone.
+  const isStopped = untilStopped(server, hangUps, reloader(server, reload)) // Who has read that it is up may send a signal at once.
   process.stdout.write(describe(server))
   const watch = setInterval(
     watchForDrops(server, { audit: auditOutput, error: errorOutput }),
@@ -146,11 +147,29 @@ function logFailure({ log }: KesServer, error: unknown): void {
   for (const problem of error.problems) log.error(formatProblem(error.file, problem))
 }
 
+/** SIGHUP, from now on: one that comes before anybody listens is not lost, and ends no process. */
+class HangUps {
+  #listener: (() => void) | undefined
+  #hasCome = false
+
+  constructor() {
+    process.on('SIGHUP', () => {
+      if (this.#listener === undefined) this.#hasCome = true
+      else this.#listener()
+    })
+  }
+
+  listen(listener: () => void): void {
+    this.#listener = listener
+    if (this.#hasCome) listener()
+  }
+}
+
 /**
  * Ends with the server's clean stop; a second signal ends the process at once. SIGHUP means what it does to KES: reload.
  * But where the terminal has gone, nobody has asked for that.
  */
-function untilStopped(server: KesServer, onHangUp: () => void): Promise<void> {
+function untilStopped(server: KesServer, hangUps: HangUps, reload: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     let firstSignalMs: number | undefined
     const stop = () => {
@@ -164,9 +183,9 @@ function untilStopped(server: KesServer, onHangUp: () => void): Promise<void> {
     process.on('SIGINT', stop)
     process.on('SIGTERM', stop)
     const isOnTerminal = process.stdout.isTTY === true
-    process.on('SIGHUP', () => {
+    hangUps.listen(() => {
       if (isOnTerminal && !isatty(process.stdout.fd)) stop()
-      else onHangUp()
+      else reload()
     })
   })
 }

@@ -130,7 +130,7 @@ function asListenError(error: unknown, { address }: ConsoleConfig): unknown {
 
 /** @throws CredentialsError */
 function accessOf({ endpoint, accessKey, secretKey, caPath }: ConsoleNodeConfig): NodeAccess {
-  const ca = caPath === undefined ? undefined : readClientCas(caPath).join('')
+  const ca = caPath === undefined ? undefined : readClientCas(caPath).join('\n')
   return { endpoint, accessKey: accessKey.reveal(), secretKey: secretKey.reveal(), ca }
 }
 

@@ -61,6 +61,9 @@ test('of an erased key no use is noted that is told late, and then nothing is ke
   lastUses.forget(b)
   // As if it had never been.
   expect(lastUses.add([[a, 7]])).toEqual([[a, 7]])
+  lastUses.forget(a)
+  vi.advanceTimersByTime(300_000)
+  expect(lastUses.add([[a, 8]])).toEqual([[a, 8]])
 })
 
 test('all uses come back from the file, which its owner alone may read', () => {

@@ -43,6 +43,7 @@ export class LastUses {
    * @returns those that were news.
    */
   add(uses: Iterable<KeyUse>): KeyUse[] {
+    this.#endPeriod()
     const news: KeyUse[] = []
     for (const use of uses) {
       const [keyId, usedMs] = use
@@ -64,13 +65,18 @@ export class LastUses {
 
   /** For a key that was erased. */
   forget(keyId: KeyId): void {
-    if (performance.now() >= this.#periodEndsMs) {
-      this.#forgotten = [new Set(), this.#forgotten[0]]
-      this.#periodEndsMs = performance.now() + TOLD_MS
-    }
+    this.#endPeriod()
     this.#forgotten[0].add(keyId)
     if (this.#uses.delete(keyId)) this.#isChanged = true
     for (const listener of this.#listeners) listener(keyId)
+  }
+
+  #endPeriod(): void {
+    const nowMs = performance.now()
+    if (nowMs < this.#periodEndsMs) return
+    const isLongOver = nowMs >= this.#periodEndsMs + TOLD_MS
+    this.#forgotten = [new Set(), isLongOver ? new Set() : this.#forgotten[0]]
+    this.#periodEndsMs = nowMs + TOLD_MS
   }
 
   /** @param listener - called for each key that is forgotten. */

@@ -300,6 +300,16 @@ function examineNewStore(findings: Findings, keystore: DiskKeystore, place: Stor
   const problem = keystore.unseal === undefined ? undefined : problemOfSecret(keystore, place)
   if (problem !== undefined) findings.problem('seal', problem)
   const isWithoutFolder = keystore.type === 'fs' && !existsSync(keystore.path)
+  if (isWithoutFolder && existsSync(database)) {
+    findings.problem(
+      'store',
+      `the folder of keys '${keystore.path}' is gone, whose states are in '${database}'`,
+      {
+        advice: 'mount it, or restore it: a server that is started without it finds none of its keys',
+      },
+    )
+    return
+  }
   const folders = [database, ...(isWithoutFolder ? [keystore.path] : [])].map((path) =>
     nearestFolder(dirname(path)),
   )
