@@ -25,11 +25,13 @@ function examplesIn(document: string): Example[] {
   const text = readFileSync(join(ROOT, document), 'utf8')
   const blocks = [
     ...text.matchAll(/^```ya?ml\n([\s\S]*?)^```$/gm),
-    ...text.matchAll(/<<'END'\n([\s\S]*?)^END$/gm),
+    ...text.matchAll(/<<'?END'?\n([\s\S]*?)^END$/gm),
   ]
   return blocks.flatMap(({ 1: block = '', index }) => {
     const line = text.slice(0, index).split('\n').length
-    return isConfig(block) ? [{ place: `${document}:${line}`, text: block }] : []
+    // What a shell replaces, the test sets as it sets a variable of the config.
+    const config = block.replaceAll(/\$([A-Z_]+)/g, (_, name) => `\${${name}}`)
+    return isConfig(config) ? [{ place: `${document}:${line}`, text: config }] : []
   })
 }
 
