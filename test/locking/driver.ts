@@ -1,5 +1,6 @@
 /** The command line of the programs that look for violations, for as long as they are told to. */
 import { parseArgs } from 'node:util'
+import { parseCount } from '../../bench/program.ts'
 
 const VIOLATIONS_SHOWN_MAX = 20
 
@@ -29,7 +30,7 @@ export async function runDriver<Count extends string>(
   }
   let asked: Record<Count, number>
   try {
-    asked = parseCounts(counts, args)
+    asked = readCounts(counts, args)
   } catch (error) {
     process.stderr.write(`Error: ${error instanceof Error ? error.message : error}\n\n${help}`)
     return 2
@@ -42,7 +43,7 @@ export async function runDriver<Count extends string>(
   return violations.length === 0 ? 0 : 1
 }
 
-function parseCounts<Count extends string>(
+function readCounts<Count extends string>(
   defaults: Readonly<Record<Count, number>>,
   args: readonly string[],
 ): Record<Count, number> {
@@ -50,10 +51,7 @@ function parseCounts<Count extends string>(
   const { values } = parseArgs({ args: [...args], options })
   const counts: Record<Count, number> = { ...defaults }
   for (const [name, text] of Object.entries(values)) {
-    if (!/^[1-9]\d{0,14}$/.test(String(text))) {
-      throw new Error(`'--${name} ${text}' is no whole number of 1 or more`)
-    }
-    counts[name as Count] = Number(text)
+    counts[name as Count] = parseCount(name, String(text))
   }
   return counts
 }

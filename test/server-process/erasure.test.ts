@@ -86,9 +86,8 @@ test('a server that was killed while an erase was pending goes on with it at its
 test.each(PROTOCOLS)(
   'over %s an erase that outlasts the time of its API is answered by nothing, and audited as what it was',
   async (protocol) => {
-    const hurried = await Installation.make({
-      ...{ keys: ['gone'], timeouts: { '/v1/key/delete/': '1s' }, workers: 2 },
-    })
+    const timeouts = { '/v1/key/delete/': '1s' }
+    const hurried = await Installation.make({ keys: ['gone'], timeouts, workers: 2 })
     onTestFinished(() => hurried[Symbol.dispose]())
     await using server = await hurried.start()
     await startReading(hurried)

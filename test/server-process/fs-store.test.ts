@@ -130,7 +130,7 @@ describe('the program is swapped, and nothing else', () => {
       error(`the key store of '${installation.configFile}' is no folder of keys: there is nothing to adopt`),
     )
     const folder = join(installation.folder, 'keys')
-    installation.editConfig(/"sqlite": \{[^}]*\}/, `"fs": { "path": ${JSON.stringify(folder)} }`)
+    installation.useFolder({ path: folder })
     expect(await runKes(['key', 'adopt', ...config, 'a'])).toMatchObject(
       error(`the store '${folder}' does not exist`),
     )

@@ -107,6 +107,11 @@ export class Installation implements Disposable {
     this.write('kes.yml', after)
   }
 
+  /** Has the config name this `fs` store in place of the `sqlite` one. */
+  useFolder(places: { readonly path: string; readonly database?: string }): void {
+    this.editConfig(/"sqlite": \{[^}]*\}/, `"fs": ${JSON.stringify(places)}`)
+  }
+
   /** Gives all files to a user for whom permissions count: for root they don't. Only root can. */
   giveTo(user: number): void {
     for (const entry of ['.', ...readdirSync(this.folder, { recursive: true, encoding: 'utf8' })]) {

@@ -175,7 +175,7 @@ test('stores that can not be opened yet are named, and not taken for the same on
 test('a server decrypts with the keys that came from a Go KES, and refuses those that were locked', async () => {
   makeKeys('a', 'b')
   using between = await Installation.make()
-  between.editConfig(/"sqlite": \{[^}]*\}/, `"fs": { "path": ${JSON.stringify(folder)} }`)
+  between.useFolder({ path: folder })
   await using first = await between.start()
   await first.request('PUT', '/v1/key/disable/b')
   const reply = await first.request('PUT', '/v1/key/generate/a')
@@ -197,7 +197,7 @@ test('a folder whose Latchkey keeps its database elsewhere is refused, and its c
   makeKeys('a', 'b')
   using between = await Installation.make()
   const places = { path: folder, database: join(between.folder, 'data', 'state.db') }
-  between.editConfig(/"sqlite": \{[^}]*\}/, `"fs": ${JSON.stringify(places)}`)
+  between.useFolder(places)
   await using first = await between.start()
   await first.request('PUT', '/v1/key/disable/b')
   const refused = failure(
@@ -215,11 +215,11 @@ test('a folder whose Latchkey keeps its database elsewhere is refused, and its c
   await second.stop()
 })
 
-test('a config that names a database which is not there is refused, with a trace in the folder or without', async () => {
+test('a config that names a database which is not there is refused', async () => {
   makeKeys('a', 'b')
   using between = await Installation.make()
   const places = { path: folder, database: join(between.folder, 'data', 'lost.db') }
-  between.editConfig(/"sqlite": \{[^}]*\}/, `"fs": ${JSON.stringify(places)}`)
+  between.useFolder(places)
   const ran = await runKes(['migrate', '--from', between.configFile, '--to', target.configFile])
   expect(ran).toMatchObject(
     failure(`there is no database at '${places.database}', where the config has the state of the keys`),

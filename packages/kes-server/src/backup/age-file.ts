@@ -16,7 +16,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Decrypter, Encrypter } from 'age-encryption'
-import { diskProblemOf } from '../disk/disk-problem.ts'
+import { diskProblemOf } from '../message-of.ts'
 
 /** Who may read a file. */
 export type AgeKey = { readonly passphrase: string } | { readonly recipients: readonly string[] }

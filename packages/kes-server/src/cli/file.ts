@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { diskProblemOf } from '../disk/disk-problem.ts'
+import { diskProblemOf } from '../message-of.ts'
 import { filesOf } from '../tls/files-of.ts'
 import { CliError } from './outcome.ts'
 

@@ -1,6 +1,7 @@
 /** `kes policy test` and `kes policy explain`: may somebody call an API, and why. */
 
 import { type Caller, explainRequest, type Verdict } from '../http/explain-request.ts'
+import type { Identity } from '../names.ts'
 import type { ClientFlags, KesCommand } from './command.ts'
 import { type Io, printJson } from './io.ts'
 import { Exit } from './outcome.ts'
@@ -66,9 +67,11 @@ Examples:
     if (method === undefined) throw command.usageError('no method specified')
     if (path === undefined) throw command.usageError('no path specified')
     const { APIS } = await import('../http/routes.ts')
+    const { normalizeIdentity } = await import('../names.ts')
+    const known = normalizeIdentity(identity)
     const { caller, isOpen } = await (flags.config === undefined
-      ? askServer(io, identity, flags)
-      : askConfig(flags.config, identity))
+      ? askServer(io, known, flags)
+      : askConfig(flags.config, known))
     const verdict = explainRequest(caller, method, path, APIS, isOpen)
     if (flags.json) {
       const { isAllowed: allowed, ...rest } = verdict
@@ -83,27 +86,24 @@ interface Rules {
   readonly isOpen: (apiPath: string) => boolean
 }
 
-async function askConfig(file: string, identity: string): Promise<Rules> {
+async function askConfig(file: string, identity: Identity): Promise<Rules> {
   const { readServerConfig } = await import('./offline-store.ts')
   const { PolicySet } = await import('../policy/policy.ts')
-  const { normalizeIdentity } = await import('../names.ts')
   const config = await readServerConfig(file)
   const set = new PolicySet({ admin: config.adminIdentity, policies: config.policies })
-  const known = normalizeIdentity(identity)
   const { certHeader, identities } = config.tls.proxy
-  const isProxy = certHeader !== undefined && identities.includes(known)
+  const isProxy = certHeader !== undefined && identities.includes(identity)
   return {
-    caller: { isAdmin: set.isAdmin(known), policy: set.policyOf(known), isProxy },
+    caller: { isAdmin: set.isAdmin(identity), policy: set.policyOf(identity), isProxy },
     isOpen: (path) => [...config.api].some(([each, { skipAuth }]) => each === path && skipAuth),
   }
 }
 
 /** A server tells whom its policies are for, but not which APIs it leaves open. */
-async function askServer(io: Io, asked: string, flags: Flags): Promise<Rules> {
+async function askServer(io: Io, identity: Identity, flags: Flags): Promise<Rules> {
   const { IdentityNotFoundError } = await import('@latchkey/kms-client')
   const { Policy } = await import('../policy/policy.ts')
-  const { normalizeIdentity, parsePolicyName } = await import('../names.ts')
-  const identity = normalizeIdentity(asked)
+  const { parsePolicyName } = await import('../names.ts')
   const caller = await withServers(io, flags, async (servers): Promise<Caller> => {
     const path = `/v1/identity/describe/${identity}`
     const info = await servers.call({ method: 'GET', path }, (client, options) =>

@@ -1,5 +1,5 @@
 /** Errors of files in the words of Go's standard library, as KES prints them. */
-import { diskProblemOf } from '../disk/disk-problem.ts'
+import { diskProblemOf } from '../message-of.ts'
 
 /** `open /nope: no such file or directory`. */
 export function describeFileError(path: string, error: unknown): string {

@@ -52,15 +52,10 @@ export function explainRequest(
     return { ...verdict, isAllowed: false, status: 405, reason }
   }
   const allowed = (reason: string) => ({ ...verdict, isAllowed: true, status: 200 as const, reason })
+  const denied = { ...verdict, isAllowed: false, status: 403 as const }
   if (api.adminOnly !== undefined && !isAdmin) {
     const reason = `${api.adminOnly} is for the admin identity alone`
-    return {
-      ...verdict,
-      isAllowed: false,
-      status: 403,
-      reason,
-      hint: 'no policy can grant it: ask the admin',
-    }
+    return { ...denied, reason, hint: 'no policy can grant it: ask the admin' }
   }
   if (isOpen(api.path)) return allowed(`'skip_auth' opens ${api.path} to everybody`)
   if (api.access === 'public') return allowed('the API is open to everybody')
@@ -71,7 +66,6 @@ export function explainRequest(
     const hint = 'ask for the identity whose certificate it forwards'
     return { ...verdict, isAllowed: false, status: 400, reason: 'the identity is a TLS proxy', hint }
   }
-  const denied = { ...verdict, isAllowed: false, status: 403 as const }
   if (policy === undefined) {
     const hint = "add the identity to the 'identities' of a policy"
     return { ...denied, reason: 'the identity has no policy', hint }

@@ -1,6 +1,7 @@
 /** The server's key pair and the client CAs, read from the files that the config names. */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { diskProblemOf } from '../message-of.ts'
 import { filesOf } from './files-of.ts'
 
 /** What is wrong with a private key, where that has a remedy of its own; `key` is anything else. */
@@ -128,7 +129,7 @@ export function readClientCas(path: string): string[] {
     files = filesOf(path)
   } catch (error) {
     const { syscall, path: place = path } = error as NodeJS.ErrnoException
-    throw problem(`${syscall === 'stat' ? 'stat' : 'open'} ${place}: ${reasonOf(error)}`)
+    throw problem(`${syscall === 'stat' ? 'stat' : 'open'} ${place}: ${diskProblemOf(error)}`)
   }
   return files.flatMap((file) => {
     const blocks = pemBlocks(readText(file, problem))
@@ -152,18 +153,6 @@ function readText(file: string, problem: (text: string) => Error): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {
-    throw problem(`open ${file}: ${reasonOf(error)}`)
+    throw problem(`open ${file}: ${diskProblemOf(error)}`)
   }
-}
-
-/** The words that Go, and so KES, has for the errors of the file system. */
-function reasonOf(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException
-  const words: Record<string, string> = {
-    ENOENT: 'no such file or directory',
-    EACCES: 'permission denied',
-    EISDIR: 'is a directory',
-    ENOTDIR: 'not a directory',
-  }
-  return words[code ?? ''] ?? message
 }

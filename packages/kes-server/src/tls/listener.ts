@@ -84,6 +84,7 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
   const server = createServer(
     {
       ...contextOptions(options),
+      ca: [], // They are many, and would be read twice.
       ALPNProtocols: ['h2', 'http/1.1'],
       requestCert: true,
       // Decided below, so that a certificate that nobody verifies may be expired or self-signed.
@@ -98,7 +99,7 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
     handler,
   )
 
-  trustPartialChains(server, options)
+  if (options.clientCertificates.isVerified) setContext(server, options)
 
   const [serveHttp1] = server.listeners('secureConnection')
   if (serveHttp1 === undefined) throw new Error('node:https has no listener for secure connections')
@@ -148,8 +149,7 @@ export function createListener(options: ListenerOptions, handler: RequestHandler
       server.emit('connection', connection)
     },
     reconfigure(settings) {
-      server.setSecureContext(contextOptions(settings))
-      trustPartialChains(server, settings)
+      setContext(server, settings)
       clientCertificates = settings.clientCertificates
       forwarded = ForwardedCallers.of(settings)
     },
@@ -173,13 +173,11 @@ interface WithContext {
   _sharedCreds?: SecureContext
 }
 
-/**
- * Node hands the options of a server to its context one by one, and leaves out `allowPartialTrustChain`. Without it
- * fewer clients are let in, and none that should not be.
- */
-function trustPartialChains(server: Server & WithContext, settings: ListenerSettings): void {
-  if (settings.clientCertificates.isVerified)
-    server._sharedCreds = createSecureContext(contextOptions(settings))
+/** Node hands the options of a server to its context one by one, and leaves out `allowPartialTrustChain`. */
+function setContext(server: Server & WithContext, settings: ListenerSettings): void {
+  const options = contextOptions(settings)
+  if (settings.clientCertificates.isVerified) server._sharedCreds = createSecureContext(options)
+  else server.setSecureContext(options)
 }
 
 /** Why this connection must end before its first request, or undefined. */
